@@ -37,5 +37,34 @@ class WalFailed(WalError):
     status: ClassVar[int] = 503
 
 
+class WalClosed(WalFailed):
+    """The log was closed, or is closing: the server is shutting down."""
+
+
+class WalLocked(WalError):
+    """Another process has the log's directory open."""
+
+
 class WalDamaged(WalError):
-    """A frame that is not the torn tail of the last segment failed its checks."""
+    """A frame that is not the torn tail of the last segment failed its checks, or frames are missing."""
+
+
+class WalVersion(WalError):
+    """The log was written by a release whose format this one does not know. Nothing is wrong with it."""
+
+
+class WalTrimmed(WalError):
+    """Frames that were asked for have been deleted by ``trim``.
+
+    ``first_retained`` is the oldest sequence that can still be read.
+    """
+
+    def __init__(self, message: str, first_retained: int) -> None:
+        super().__init__(message)
+        self.first_retained = first_retained
+
+
+class FrameTooLarge(WalError):
+    """One write does not fit into a frame; send it in parts."""
+
+    status: ClassVar[int] = 413
