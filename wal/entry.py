@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
+
+HERE: Final = (1 << 64) - 1
+"""As a cursor move's sequence: that of the frame which carries the move, not known before it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class CatalogChange:
 
 @dataclass(frozen=True, slots=True)
 class CursorMove:
-    """The trigger has processed every frame up to and including ``sequence``."""
+    """The trigger has processed every frame up to and including ``sequence`` (or its own, with HERE)."""
 
     trigger_id: int
     sequence: int
