@@ -68,3 +68,15 @@ class FrameTooLarge(WalError):
     """One write does not fit into a frame; send it in parts."""
 
     status: ClassVar[int] = 413
+
+
+class InvalidPrecision(HeadraceError):
+    """A write names a timestamp precision that none of the write APIs knows."""
+
+    status: ClassVar[int] = 400
+
+
+class BodyTooLarge(HeadraceError):
+    """One body of line protocol is longer than 32-bit string offsets can address."""
+
+    status: ClassVar[int] = 413
