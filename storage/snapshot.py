@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -31,7 +30,7 @@ class DataFile:
     """The newest WAL sequence whose rows are inside: of two files with the same row, the higher one's values win."""
     columns: frozenset[str]
     """The columns the file has; the table's other columns are null in all of its rows."""
-    tag_ranges: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    tag_ranges: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """The least and the greatest non-null value of a tag, by code point. Tags that are absent here are not known:
     very long values, or none at all."""
 
