@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from headrace.wal.disk import Disk, PartialWrite, write_all
@@ -33,7 +34,7 @@ class ActiveSegment:
 
     @classmethod
     def create(cls, disk: Disk, segment: Segment, settings: _Settings) -> ActiveSegment:
-        """A new, empty segment, durable under its name. Raises OSError and leaves no file behind."""
+        """A new, empty segment, durable under its name. Raises OSError, and leaves no file behind if it can."""
         descriptor = disk.open(segment.path, create=True)
         try:
             if settings.preallocate:
@@ -42,7 +43,8 @@ class ActiveSegment:
             disk.sync_directory(segment.path.parent)
         except OSError:
             disk.close(descriptor)
-            disk.unlink(segment.path)
+            with suppress(OSError):
+                disk.unlink(segment.path)
             raise
         return cls(disk, segment, descriptor, 0, _draw_salt())
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from headrace.wal.entry import Frame
@@ -64,7 +65,7 @@ class Replay:
         segments = list_segments(self._directory)
         segments = [
             segment
-            for segment, following in zip(segments, [*segments[1:], None], strict=True)
+            for segment, following in zip_longest(segments, segments[1:])
             if following is None or following.first > self._after + 1
         ]
         if not segments:

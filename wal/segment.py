@@ -54,22 +54,22 @@ def map_segment(path: Path) -> pa.Buffer:
 class Bad:
     """A stretch of a segment, ``offset`` to ``end``, that holds no readable frame.
 
-    ``lost`` is how many sequences from ``expected`` on are missing there: 0 when the frames around it
-    are consecutive, None in a tail with nothing behind it. ``torn``: nothing proves that it was ever
-    synced, so it is the unfinished end of a crashed process's last group.
+    ``lost`` is how many sequences from ``expected`` on are known to be missing there: 0 when the frames
+    around it are consecutive, and in a torn tail. ``torn``: nothing proves that it was ever synced, so it
+    is the unfinished end of a crashed process's last group.
     """
 
     offset: int
     end: int
     expected: int
-    lost: int | None
+    lost: int
     torn: bool
     reason: str
 
     @property
     def last_lost(self) -> int:
-        """The highest sequence known to be missing; ``expected`` itself when nothing follows."""
-        return self.expected + (1 if self.lost is None else self.lost) - 1
+        """The highest sequence known to be missing; below ``expected`` if none is."""
+        return self.expected + self.lost - 1
 
 
 def scan(
@@ -96,10 +96,10 @@ def scan(
             if limit is not None:
                 yield Bad(offset, len(view), expected, limit - expected, False, "the segment ends early")
             return
-        following, torn = _next_intact(segment, view, header, offset, expected, salt, limit)
+        following, torn, highest = _next_intact(segment, view, header, offset, expected, salt, limit)
         if following is None or torn:
-            lost = None if limit is None else limit - expected
-            yield Bad(offset, len(view), expected, lost, torn, reason)
+            lost = highest + 1 - expected if limit is None else limit - expected
+            yield Bad(offset, len(view), expected, 0 if torn else lost, torn, reason)
             return
         yield Bad(offset, following.offset, expected, following.sequence - expected, False, reason)
         salt, offset, expected = following.salt, following.offset, following.sequence
@@ -133,15 +133,16 @@ def _next_intact(
     expected: int,
     salt: int | None,
     limit: int | None,
-) -> tuple[FrameHeader | None, bool]:
-    """The first intact frame behind the bad one at ``offset``, and whether the bad stretch is a torn tail."""
+) -> tuple[FrameHeader | None, bool, int]:
+    """The first intact frame behind the bad one at ``offset``, whether the bad stretch is a torn tail, and
+    the highest sequence that a header behind it proves was given out (``expected`` if none does)."""
     start = offset + ALIGNMENT
     if header is not None and header.sequence == expected:
         start = header.end  # its length can be trusted: the next frame starts behind it, not inside
     elif header is not None and header.sequence > expected:
         start = offset  # frames are missing before it, but it is one itself
     following: FrameHeader | None = None
-    torn = limit is None
+    torn, highest = limit is None, expected
     for candidate in find_header(view, start):
         if candidate.sequence < expected or (salt is not None and candidate.salt != salt):
             continue
@@ -149,11 +150,12 @@ def _next_intact(
             continue
         # Even with a bad payload it bears witness: its header says what had been synced before it.
         torn = torn and candidate.synced < expected
+        highest = max(highest, candidate.sequence)
         if following is None and payload_is_intact(segment, candidate):
             following = candidate
         if following is not None and not torn:
             break
-    return following, torn
+    return following, torn, highest
 
 
 def _is_zero(segment: pa.Buffer, offset: int) -> bool:
@@ -188,7 +190,7 @@ def find_end(segment: Segment) -> SegmentEnd:
         elif found.torn:
             torn = found.end - found.offset
         else:
-            damage = damage or found
+            damage, following = damage or found, found.last_lost + 1
     return SegmentEnd(offset, following, salt, torn, damage)
 
 
@@ -201,8 +203,8 @@ def damaged(segment: Segment, bad: Bad) -> WalDamaged:
 
 
 def describe_loss(bad: Bad) -> str:
-    if bad.lost is None:
-        return f"frame {bad.expected} and what followed it cannot be read"
+    if bad.lost == 0:
+        return f"no frame is missing before frame {bad.expected}"
     if bad.lost == 1:
         return f"frame {bad.expected} cannot be read"
     return f"frames {bad.expected} to {bad.last_lost} cannot be read"

@@ -117,17 +117,17 @@ class Wal:
         ``settings.salvage``), WalVersion for a newer format, WalFailed if the disk refuses.
         """
         settings, disk = settings or WalSettings(), disk or Disk()
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = _lock_directory(directory)
         try:
-            segments, active, following = _open_last(directory, settings, disk, first_sequence)
-            return cls(directory, settings, on_commit, disk, lock, segments, active, following)
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = _lock_directory(directory)
+            try:
+                segments, active, following = _open_last(directory, settings, disk, first_sequence)
+                return cls(directory, settings, on_commit, disk, lock, segments, active, following)
+            except BaseException:
+                os.close(lock)
+                raise
         except OSError as error:
-            os.close(lock)
             raise WalFailed(f"the write-ahead log in {directory} cannot be opened: {error}") from error
-        except BaseException:
-            os.close(lock)
-            raise
 
     def submit(
         self,
@@ -281,7 +281,11 @@ class Wal:
         try:
             batch, rest = self._fit(group)
         except OSError as error:
-            self._fail(group, f"a new segment of the write-ahead log cannot be created: {error}")
+            message = f"a new segment of the write-ahead log cannot be created: {error}"
+            if segment_path(self._directory, self._next).exists():
+                # Were frames to go on in the old segment, the empty one would claim that they are missing from it.
+                self._stop(message)
+            self._fail(group, message)
             return []
         written, error_text = self._active.write([item.payload for item in batch], self._next, self._synced)
         done, failed = batch[:written], batch[written:]
@@ -342,7 +346,7 @@ class Wal:
         """Put catalog changes of frames that failed in front of the first frame."""
         if self._carried is None:
             return group
-        changes, payload = self._carried
+        (changes, payload), self._carried = self._carried, None
         first = group[0]
         try:
             joined = join_payloads(payload, first.payload)
@@ -350,7 +354,6 @@ class Wal:
             joined = None
         if joined is None or joined.entries > MAX_ENTRIES or joined.length > MAX_PAYLOAD:
             return [Submission(payload, changes, True), *group]
-        self._carried = None
         return [Submission(joined, (*changes, *first.entries), first.sync, first.future), *group[1:]]
 
     def _fail(self, items: list[Submission], message: str) -> list[Submission]:
@@ -376,7 +379,7 @@ def _lock_directory(directory: Path) -> int:
     descriptor = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(descriptor)
         raise WalLocked(f"{directory} is in use by another headrace process") from error
     return descriptor
