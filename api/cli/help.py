@@ -7,6 +7,9 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+Shown = Literal["always", "all", "never"]
 
 LABEL_WIDTH = 32
 NARROWEST, WIDEST = 60, 110
@@ -27,9 +30,9 @@ class Option:
     required: bool
     choices: tuple[str, ...]
     section: str
-    advanced: bool
-    """Shown with ``--help-all`` only."""
-    repeatable: bool
+    shown: Shown = "always"
+    """``all``: with ``--help-all`` only. ``never``: taken, for scripts written for another server, and not listed."""
+    repeatable: bool = False
 
     @property
     def label(self) -> str:
@@ -71,14 +74,14 @@ def render(
     everything: bool = False,
 ) -> str:
     """The whole help text. ``commands`` maps subcommands to summaries; ``everything`` is ``--help-all``."""
-    listed = list(options)
+    listed = [option for option in options if option.shown != "never"]
     width = min(max(shutil.get_terminal_size((WIDEST, 24)).columns, NARROWEST), WIDEST)
     lines = [summary, "", f"Usage: {usage(program, listed, has_commands=bool(commands))}", ""]
     if commands:
         lines += ["Commands:"]
         lines += [line for name, text in commands.items() for line in entry(name, text, width)]
         lines += [""]
-    shown = [option for option in listed if everything or not option.advanced]
+    shown = [option for option in listed if everything or option.shown == "always"]
     sections = dict.fromkeys(option.section for option in shown)
     for section in sorted(sections, key=lambda name: name != "Arguments"):
         lines += [f"{section}:"]

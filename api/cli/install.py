@@ -17,7 +17,7 @@ def configure(parser: CommandParser) -> None:
         "-r", "--requirements", metavar="FILE", help="A requirements file on the server, below its plugin directory"
     )
     for flag in IGNORED:
-        package.option(flag, advanced=True, help="Accepted and ignored: the server has its own setting of this name")
+        package.option(flag, shown="all", help="Accepted and ignored: the server has its own setting of this name")
     package.argument("packages", nargs="*", help="The packages to install")
     add_connection(package)
     package.set_defaults(run=run, usage_error=package.error)

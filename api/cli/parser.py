@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from headrace.api.cli import help as help_text
 from headrace.api.cli.errors import UsageError
-from headrace.api.cli.help import Option
+from headrace.api.cli.help import Option, Shown
 
 _FLAG_ACTIONS = ("store_true", "store_false")
 _HELP_FLAGS = (("-h", "--help"), ("--help-all",))
@@ -54,7 +54,7 @@ class CommandParser(argparse.ArgumentParser):
         self.commands: dict[str, CommandParser] = {}
         self._trailer = epilog
         self._section = "Options"
-        self._declared: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+        self._declared: list[dict[str, Any]] = []
         self._parent: CommandParser | None = None
         self._children: argparse._SubParsersAction[CommandParser] | None = None
 
@@ -69,39 +69,39 @@ class CommandParser(argparse.ArgumentParser):
         env: str | None = None,
         default: object = None,
         required: bool = False,
-        advanced: bool = False,
+        shown: Shown = "always",
         metavar: str | None = None,
         **settings: Any,
     ) -> None:
         """Declare an option. A set and non-empty ``env`` stands in where the flag is not given.
 
-        ``default`` is a value, or a string that is converted like one that was typed; ``advanced``
-        options are listed by ``--help-all`` only; ``settings`` go to ``argparse`` as they are.
+        ``default`` is a value, or a string that is converted like one that was typed; ``settings`` go to
+        ``argparse`` as they are.
         """
         is_flag = settings.get("action") in _FLAG_ACTIONS
-        if not is_flag:
-            metavar = metavar or flags[-1].lstrip("-").replace("-", "_").upper()
         kind = settings.get("type")
-        self.options.append(
-            Option(
-                flags=flags,
-                metavar=metavar,
-                help=help,
-                env=env,
-                default=None if is_flag or default in (None, [], {}) else str(default),
-                required=required,
-                choices=kind.values if isinstance(kind, Choice) else (),
-                section=self._section,
-                advanced=advanced,
-                repeatable=settings.get("action") in ("append", "extend"),
-            )
+        declared = Option(
+            flags=flags,
+            metavar=None if is_flag else metavar or flags[-1].lstrip("-").replace("-", "_").upper(),
+            help=help,
+            env=env,
+            default=None if is_flag or default in (None, [], {}) else str(default),
+            required=required,
+            choices=kind.values if isinstance(kind, Choice) else (),
+            section=self._section,
+            shown=shown,
+            repeatable=settings.get("action") in ("append", "extend"),
         )
         value = os.environ.get(env) or None if env else None
         if value is not None:
             default = value.lower() not in ("false", "0", "no", "off") if is_flag else value
-        settings |= {"default": default, "required": required and value is None}
-        self._declared.append((flags, settings))
-        self.add_argument(*flags, **settings)
+        self.declare(declared, **settings, default=default, required=required and value is None)
+
+    def declare(self, option: Option, **settings: Any) -> None:
+        """Add ``option`` with ``argparse``'s own ``settings``: for options that are described elsewhere."""
+        self.options.append(option)
+        self._declared.append(settings)
+        self.add_argument(*option.flags, **settings)
 
     def argument(
         self,
@@ -114,7 +114,7 @@ class CommandParser(argparse.ArgumentParser):
     ) -> None:
         """Declare a positional argument, required unless ``nargs`` says otherwise or ``env`` is set."""
         many = nargs in ("*", "+")
-        self.options.append(Option((), name.upper(), help, env, None, nargs is None, (), "Arguments", False, many))
+        self.options.append(Option((), name.upper(), help, env, None, nargs is None, (), "Arguments", repeatable=many))
         value = os.environ.get(env) or None if env else None
         if value is not None and nargs is None:
             nargs = "?"
@@ -133,11 +133,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def inherit(self, parent: CommandParser) -> None:
         """Take the options of ``parent`` as well; what was said before the subcommand stays unless said again."""
-        for option, (flags, settings) in zip(parent.options, parent._declared, strict=True):
-            self.options.append(option)
-            inherited = {**settings, "default": argparse.SUPPRESS, "required": False}
-            self._declared.append((flags, inherited))
-            self.add_argument(*flags, **inherited)
+        for option, settings in zip(parent.options, parent._declared, strict=True):
+            self.declare(option, **{**settings, "default": argparse.SUPPRESS, "required": False})
 
     def parse(self, argv: list[str]) -> argparse.Namespace:
         """Parse ``argv``. Raises :class:`UsageError`; prints help and exits with 0 where that was asked for."""
@@ -217,4 +214,4 @@ class CommandParser(argparse.ArgumentParser):
 
 def _help_option(flags: tuple[str, ...]) -> Option:
     text = "Print help information" if "-h" in flags else "Print help on every option"
-    return Option(flags, None, text, None, None, False, (), "Options", False, False)
+    return Option(flags, None, text, None, None, False, (), "Options")

@@ -1,67 +1,32 @@
-"""Durations and sizes as people type them: ``30d``, ``1h 30min``, ``512MB``.
-
-Durations take the units and the long names that InfluxDB 3's CLI takes (those of Rust's
-``humantime``): a month is 30.44 days and a year 365.25 days.
-"""
+"""Durations, sizes and counts as ``argparse`` types, and as text for people."""
 
 from __future__ import annotations
 
 import argparse
-import re
 
-_DAY = 86_400
-_SECONDS: dict[str, float] = {
-    **dict.fromkeys(("nanos", "nsec", "ns"), 1e-9),
-    **dict.fromkeys(("usec", "us", "µs"), 1e-6),
-    **dict.fromkeys(("millis", "msec", "ms"), 1e-3),
-    **dict.fromkeys(("seconds", "second", "secs", "sec", "s"), 1),
-    **dict.fromkeys(("minutes", "minute", "mins", "min", "m"), 60),
-    **dict.fromkeys(("hours", "hour", "hrs", "hr", "h"), 3_600),
-    **dict.fromkeys(("days", "day", "d"), _DAY),
-    **dict.fromkeys(("weeks", "week", "wks", "wk", "w"), 7 * _DAY),
-    **dict.fromkeys(("months", "month", "M"), 30.44 * _DAY),
-    **dict.fromkeys(("years", "year", "yrs", "yr", "y"), 365.25 * _DAY),
-}
-_BYTES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_DURATION = re.compile(r"\s*(\d+)\s*([A-Za-zµ]+)")
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", re.IGNORECASE)
+from headrace.api.quantities import parse_bytes, parse_seconds
 
 
 def seconds(text: str) -> float:
-    """The length of the duration ``text`` in seconds. Raises ``ArgumentTypeError`` naming the bad part."""
-    total = 0.0
-    position = 0
-    while position < len(text.rstrip()):
-        part = _DURATION.match(text, position)
-        if part is None:
-            raise argparse.ArgumentTypeError(
-                f"invalid value '{text}': expected a duration such as 30d, 12h or 1h 30min at '{text[position:]}'"
-            )
-        unit = _SECONDS.get(part[2])
-        if unit is None:
-            raise argparse.ArgumentTypeError(
-                f"invalid value '{text}': unknown time unit '{part[2]}', "
-                "supported units: ns, us, ms, s, m, h, d, w, M, y"
-            )
-        total += int(part[1]) * unit
-        position = part.end()
-    if position == 0:
-        raise argparse.ArgumentTypeError(f"invalid value '{text}': a duration is a number and a unit, such as 30d")
-    return total
+    """The length of the duration ``text``, such as ``30d`` or ``1h 30min``, in seconds."""
+    try:
+        return parse_seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"invalid value '{text}': {error}") from None
 
 
 def duration(text: str) -> str:
-    """``text`` itself, checked to be a duration: for options that the server parses."""
+    """``text`` itself, checked to be a duration: for options that the server reads."""
     seconds(text)
     return text
 
 
 def size(text: str) -> int:
-    """The size ``text`` in bytes; units are powers of 1,024."""
-    part = _SIZE.fullmatch(text)
-    if part is None:
-        raise argparse.ArgumentTypeError(f"invalid value '{text}': expected a size such as 512MB or 2GB")
-    return int(float(part[1]) * _BYTES[part[2].lower()])
+    """The size ``text``, such as ``512mb``, in bytes."""
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"invalid value '{text}': {error}") from None
 
 
 def positive(text: str) -> int:
