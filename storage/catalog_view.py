@@ -51,6 +51,10 @@ class CatalogView:
         found = self.database_ids.get(name)
         return None if found is None else self.databases[found]
 
+    def deleted_database(self, name: str) -> DatabaseInfo | None:
+        """The deleted database that got that name when it was deleted."""
+        return next((each for each in self.databases.values() if each.deleted and each.name == name), None)
+
     def table(self, database: str, table: str) -> TableInfo | None:
         """The live table of that name in the live database of that name."""
         found = self.database(database)

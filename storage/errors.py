@@ -115,6 +115,19 @@ class InvalidColumns(StorageError):
     status: ClassVar[int] = 400
 
 
+# The store
+
+
+class BufferFull(StorageError):
+    """Memory is full of rows that are not in files yet; retry later."""
+
+    status: ClassVar[int] = 503
+
+
+class StoreLocked(StorageError):
+    """Another process has the store open."""
+
+
 # Formats
 
 
@@ -124,3 +137,15 @@ class CatalogVersion(StorageError):
 
 class CatalogDamaged(StorageError):
     """A catalog record or state that makes no sense: it refers to what does not exist, or lacks a value."""
+
+
+class ManifestVersion(StorageError):
+    """The manifest was written by a newer release. Nothing is wrong with it."""
+
+
+class ManifestDamaged(StorageError):
+    """The manifest cannot be read, or lists what does not exist."""
+
+
+class ManifestConflict(StorageError):
+    """Another process has replaced the manifest: this one must not go on writing."""
