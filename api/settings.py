@@ -309,6 +309,15 @@ class ServerSettings:
             metavar="SIZE",
         )
     )
+    wal_persist_size: int = field(
+        metadata=setting(
+            "Write-ahead log",
+            "Size of the log beyond the last persist at which rows are written to Parquet. A restart replays that much.",
+            parse=parse_bytes,
+            default="256mb",
+            metavar="SIZE",
+        )
+    )
     wal_retention_size: int = field(
         metadata=setting(
             "Write-ahead log",
@@ -330,10 +339,19 @@ class ServerSettings:
             "Memory",
             "Size of unpersisted rows in memory at which they are written to Parquet.",
             parse=parse_megabytes,
-            default="20%",
+            default="384mb",
             metavar="SIZE",
             aliases=("force-snapshot-mem-threshold",),
             env=("INFLUXDB3_FORCE_SNAPSHOT_MEM_THRESHOLD",),
+        )
+    )
+    write_buffer_limit: int = field(
+        metadata=setting(
+            "Memory",
+            "Bound on the memory of rows that are in no Parquet file yet. Beyond it a write waits, then gets 503.",
+            parse=parse_bytes,
+            default="1gb",
+            metavar="SIZE",
         )
     )
     persist_interval: float = field(
@@ -428,13 +446,24 @@ class ServerSettings:
     )
     num_table_limit: int = field(
         metadata=setting(
-            "Limits", "Most tables, of all databases together.", parse=_count, default="10000", metavar="COUNT"
+            "Limits", "Most tables, of all databases together.", parse=_count, default="20000", metavar="COUNT"
         )
     )
     num_total_columns_per_table_limit: int = field(
         metadata=setting(
             "Limits", "Most columns of a table, time not counted.", parse=_count, default="500", metavar="COUNT"
         )
+    )
+    num_tag_columns_per_table_limit: int = field(
+        metadata=setting("Limits", "Most tag columns of a table.", parse=_count, default="500", metavar="COUNT")
+    )
+    num_trigger_limit: int = field(
+        metadata=setting(
+            "Limits", "Most triggers, of all databases together.", parse=_count, default="1000", metavar="COUNT"
+        )
+    )
+    num_token_limit: int = field(
+        metadata=setting("Limits", "Most tokens, expired ones included.", parse=_count, default="1000", metavar="COUNT")
     )
 
     # Data lifecycle
@@ -452,7 +481,7 @@ class ServerSettings:
             "Data lifecycle",
             "How often rows older than their database's retention period are removed.",
             parse=_positive_seconds,
-            default="30m",
+            default="1m",
             metavar="DURATION",
         )
     )

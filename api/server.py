@@ -1,0 +1,160 @@
+"""Running a server: open what it serves, listen, and close everything in order when asked to stop.
+
+The first SIGTERM or SIGINT stops accepting, lets requests finish, ends the plugins and persists; a second
+one ends the process at once, which loses nothing that was acknowledged. A start that cannot succeed says
+why in one line and gives exit code 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+import uvicorn
+import uvloop
+from headrace.api.app import build_app
+from headrace.api.logs import configure_logging
+from headrace.api.opening import open_services
+from headrace.api.protocol import bounded_protocol
+from headrace.api.quantities import Address
+from headrace.api.routes_status import RELEASE
+from headrace.api.services import Services
+from headrace.api.setting import InvalidSetting
+from headrace.api.settings import ServerSettings
+from headrace.wal.errors import HeadraceError
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG: Final = 2048
+_TLS_VERSIONS: Final = {"tls-1.2": ssl.TLSVersion.TLSv1_2, "tls-1.3": ssl.TLSVersion.TLSv1_3}
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until a signal comes; returns the process's exit code."""
+    started = time.monotonic()
+    try:
+        configure_logging(settings.log_filter, settings.log_destination)
+        for remark in settings.remarks:
+            logger.warning("%s", remark)
+        logger.info("headrace %s is starting as node %s", RELEASE, settings.node_id)
+        with _bind(settings.http_bind) as listener, open_services(settings) as services:
+            _serve(services, listener, started)
+    except (HeadraceError, OSError, ssl.SSLError) as error:
+        logger.error("the server cannot run: %s", _one_line(error))
+        return 1
+    except KeyboardInterrupt:
+        logger.info("stopped")
+        return 130
+    logger.info("stopped")
+    return 0
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn with this server's signals and its ready line."""
+
+    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        logger.info("%s", self._ready)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn would raise the signal again once it has stopped, before anything else could be closed.
+        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            # Closing takes a while; a second signal must still end it.
+            for number in previous:
+                signal.signal(number, _leave)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            _leave(sig, frame)
+        logger.info("stopping (%s)", signal.Signals(sig).name)
+        self.should_exit = True
+
+
+def _serve(services: Services, listener: socket.socket, started: float) -> None:
+    settings = services.settings
+    scheme = "http" if settings.tls_cert is None else "https"
+    address = Address(*listener.getsockname()[:2])
+    if settings.tcp_listener_file_path is not None:
+        settings.tcp_listener_file_path.write_text(str(address))
+    ready = f"serving on {scheme}://{address} after {time.monotonic() - started:.2f} s"
+    server = HttpServer(_configure(services), ready)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sockets=[listener]))
+
+
+def _configure(services: Services) -> uvicorn.Config:
+    settings = services.settings
+    return uvicorn.Config(
+        build_app(services),
+        http=bounded_protocol(settings.http_read_timeout),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=True,
+        headers=[("access-control-allow-origin", "*")],
+        limit_concurrency=settings.max_http_connections,
+        backlog=_BACKLOG,
+        timeout_keep_alive=max(1, round(settings.http_keep_alive_timeout)),
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
+        ssl_context_factory=functools.partial(_tls_context, settings) if settings.tls_cert else None,
+    )
+
+
+def _bind(address: Address) -> socket.socket:
+    """A bound socket, not listening yet: a port that is taken shows before anything is opened."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(f"--http-bind {address}: the host cannot be found: {error.strerror}") from None
+    family, kind, protocol, _, place = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"--http-bind {address}: {os.strerror(error.errno or 0)}") from None
+    return listener
+
+
+def _tls_context(settings: ServerSettings, _: uvicorn.Config, __: object) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _TLS_VERSIONS[settings.tls_minimum_version]
+    try:
+        context.load_cert_chain(str(settings.tls_cert), str(settings.tls_key))
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidSetting(f"--tls-cert {settings.tls_cert}, --tls-key {settings.tls_key}: {error}") from None
+    return context
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    logger.warning("stopping at once (%s again)", signal.Signals(number).name)
+    logging.shutdown()
+    os._exit(128 + number)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
