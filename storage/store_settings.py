@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from headrace.wal.writer import WalSettings
 
 if TYPE_CHECKING:
-    from headrace.storage.catalog_limits import CatalogLimits
+    from headrace.storage.limits import CatalogLimits
 
 MINUTE_NS = 60 * 10**9
 

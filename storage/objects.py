@@ -1,0 +1,111 @@
+"""The object store: whole objects under paths, written once, durable when ``put`` returns.
+
+Access goes through obstore, whose LocalStore writes an object under a temporary name and then
+renames (``put``) or links (``put_new``) it, so that no half-written object is ever seen. It does not
+sync; for a local directory that is done here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore
+from headrace.storage.errors import ManifestConflict
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore
+
+
+class Objects:
+    """A directory of objects. Paths are relative, with ``/`` between their parts. Failures raise OSError."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.root = root
+        self._store = LocalStore(root)
+        self._known_directories: set[Path] = set()
+
+    def put(self, path: str, data: bytes | memoryview) -> None:
+        """Store an object, in place of an older one if need be."""
+        self._put(path, data, new=False)
+
+    def put_new(self, path: str, data: bytes | memoryview) -> None:
+        """Store an object unless there is one at ``path`` already: then ManifestConflict."""
+        self._put(path, data, new=True)
+
+    def _put(self, path: str, data: bytes | memoryview, *, new: bool) -> None:
+        target = self.root / path
+        self._make_directory(target.parent)
+        try:
+            obstore.put(self._store, path, data, mode="create" if new else "overwrite", use_multipart=False)
+        except AlreadyExistsError as error:
+            raise ManifestConflict(f"{target} exists already: another process writes to the same place") from error
+        except BaseError as error:
+            raise OSError(f"{target} cannot be written: {error}") from error
+        _sync(target)
+        _sync(target.parent)
+
+    def _make_directory(self, directory: Path) -> None:
+        """Make a directory that is still there after a power cut."""
+        if directory in self._known_directories:
+            return
+        missing = []
+        each = directory
+        while not each.is_dir():
+            missing.append(each)
+            each = each.parent
+        directory.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            _sync(made.parent)
+        self._known_directories.add(directory)
+
+    def get(self, path: str) -> bytes:
+        """An object's bytes. Raises FileNotFoundError."""
+        try:
+            return bytes(obstore.get(self._store, path).bytes())
+        except FileNotFoundError:
+            raise
+        except BaseError as error:
+            raise OSError(f"{self.root / path} cannot be read: {error}") from error
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Paths and sizes of all objects below ``prefix``."""
+        for page in obstore.list(self._store, prefix):
+            for meta in page:
+                yield meta["path"], meta["size"]
+
+    def delete(self, path: str) -> None:
+        """Remove an object if it is there, and the directories that this leaves empty."""
+        target = self.root / path
+        try:
+            target.unlink()
+        except FileNotFoundError:
+            return
+        for directory in target.parents:
+            if directory == self.root:
+                break
+            try:
+                directory.rmdir()
+            except OSError:
+                break
+            self._known_directories.discard(directory)
+
+    def remove_unfinished(self, prefix: str) -> int:
+        """Delete the temporary files that a killed process left below ``prefix``; gives their number."""
+        found = 0
+        for directory, _, names in os.walk(self.root / prefix):
+            for name in names:
+                stem, _, number = name.rpartition("#")
+                if stem and number.isdigit():
+                    (Path(directory) / name).unlink(missing_ok=True)
+                    found += 1
+        return found
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,351 @@
+"""The store: catalog, log, rows in memory, files and manifest as one thing, and the threads that tend it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from headrace.storage import admin
+from headrace.storage.buffer import Buffer, Cut, TablePin
+from headrace.storage.catalog import Catalog
+from headrace.storage.catalog_info import TableInfo
+from headrace.storage.catalog_records import decode_record
+from headrace.storage.errors import ManifestConflict
+from headrace.storage.ingest import Ingest, LinesPart, PendingWrite
+from headrace.storage.manifest import Change, Files, Manifest
+from headrace.storage.memory_budget import MemoryBudget
+from headrace.storage.objects import Objects
+from headrace.storage.persist import write_table
+from headrace.storage.retention import (
+    DoomedFiles,
+    Generation,
+    Hold,
+    expired_files,
+    is_gone,
+    retention_cutoff,
+    trim_wal,
+    unexpired,
+    wal_holds,
+)
+from headrace.storage.snapshot import NO_ROWS, DatabaseSnapshot, DataFile, TableSnapshot
+from headrace.storage.store_directory import StoreDirectory
+from headrace.storage.store_settings import StoreSettings
+from headrace.wal.entry import CatalogChange, Frame
+from headrace.wal.replay import replay
+from headrace.wal.writer import Wal
+
+logger = logging.getLogger(__name__)
+
+_TICK: Final = 0.5
+"""Seconds between looks at whether a persist is due."""
+
+
+class Store:
+    """An open database; see ``open``. All methods may be called from any thread."""
+
+    def __init__(self, settings: StoreSettings, clock: Callable[[], int], directory: StoreDirectory) -> None:
+        self.settings = settings
+        self.data_root = directory.root
+        """The local directory that the paths of data files are relative to."""
+        self._clock = clock
+        self._directory = directory
+        self._objects = Objects(directory.root)
+        self._manifest = Manifest.load(self._objects, f"{directory.prefix}/manifest")
+        state = self._manifest.state
+        self.catalog = Catalog(settings.limits)
+        if state.catalog is not None:
+            self.catalog = Catalog.from_state(state.catalog, settings.limits)
+        self.catalog.apply_all([decode_record(record) for record in state.records])
+        self._budget = MemoryBudget(settings.buffer_limit_bytes)
+        self._buffer = Buffer(self._budget, sequence=state.persisted_sequence)
+        self._buffer.load(state.files, state.cursors)
+        self._pins: dict[int, int] = {}
+        self._listeners: tuple[Callable[[int], None], ...] = ()
+        # Persists, compactions and deletions happen one at a time.
+        self._work = threading.Lock()
+        self._doomed = DoomedFiles(self._objects, settings.delete_grace, time.monotonic)
+        self._failure: str | None = None
+        self._closing = threading.Event()
+        self._nudge = threading.Event()
+        self.wal = Wal.open(
+            directory.wal, settings.wal, on_commit=self._on_commit, first_sequence=state.persisted_sequence + 1
+        )
+        try:
+            self._replay(state.persisted_sequence)
+            self._remove_orphans()
+        except BaseException:
+            self.wal.close()
+            raise
+        self.ingest = Ingest(self.catalog, self.wal, clock, admit=self._admit)
+        self._threads = [
+            threading.Thread(target=self._tend, name="headrace-persist", daemon=True),
+            threading.Thread(target=self._absorb, name="headrace-absorb", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @classmethod
+    def open(cls, settings: StoreSettings, *, clock: Callable[[], int] = time.time_ns) -> Store:
+        """Bring back the state that the manifest and the log above it hold, and start tending it.
+
+        ``clock`` gives nanoseconds since the epoch. Raises StoreLocked, WalLocked if another process has the
+        directory; ManifestDamaged, WalDamaged, CatalogDamaged; ManifestVersion, WalVersion, CatalogVersion if a
+        newer release wrote it; OSError, WalFailed if the disk refuses.
+        """
+        directory = StoreDirectory(settings)
+        try:
+            return cls(settings, clock, directory)
+        except BaseException:
+            directory.close()
+            raise
+
+    def _replay(self, persisted: int) -> None:
+        records = []
+        for frame in replay(self._directory.wal, persisted, salvage=self.settings.wal.salvage):
+            self._buffer.apply((frame,))
+            records += [decode_record(entry.record) for entry in frame.entries if isinstance(entry, CatalogChange)]
+        self.catalog.apply_all(records)
+
+    def _remove_orphans(self) -> None:
+        """Delete files that no manifest lists: what a killed process was writing, or had yet to delete."""
+        data = f"{self._directory.prefix}/dbs"
+        live = {file.path for own in self._buffer.files().values() for file in own}
+        orphans = [path for path, _ in self._objects.list(data) if path not in live]
+        for path in orphans:
+            self._objects.delete(path)
+        unfinished = self._objects.remove_unfinished(self._directory.prefix)
+        if orphans or unfinished:
+            logger.info("removed %d files that are not part of the database", len(orphans) + unfinished)
+
+    def close(self) -> None:
+        """Persist everything, stop the threads, release the directory. What cannot be persisted stays in the log."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._nudge.set()
+        self._buffer.wake()
+        for thread in self._threads:
+            thread.join()
+        try:
+            self.persist()
+        except Exception as error:
+            logger.exception("rows stay in the write-ahead log, to be replayed at the next start: %s", error)
+        self.wal.close()
+        self._directory.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    # Writing
+
+    @property
+    def submit(self) -> Callable[..., PendingWrite]:
+        """``Ingest.submit``."""
+        return self.ingest.submit
+
+    def write(self, database: str, body: bytes, **options: Any) -> PendingWrite:
+        """Store line protocol and wait until it is durable; ``options`` as for ``Ingest.submit``."""
+        pending = self.ingest.submit([LinesPart(database, body)], **options)
+        pending.future.result()
+        return pending
+
+    def _admit(self, size: int) -> None:
+        self._budget.wait_for_room(self.settings.buffer_wait if self._failure is None else 0.0, self._failure)
+
+    def _on_commit(self, frames: Sequence[Frame]) -> None:
+        self._buffer.apply(frames)
+        if self._is_full():
+            self._nudge.set()
+        for listener in self._listeners:
+            listener(frames[-1].sequence)
+
+    # Reading
+
+    def snapshot(self, database: str) -> DatabaseSnapshot:
+        """All tables of a database at this instant: every write acknowledged before the call is in it.
+
+        Raises DatabaseNotFound.
+        """
+        info = self.catalog.database(database)
+        tables = {name: table for name, table in info.tables.items() if not table.deleted}
+        pins, generation = self._buffer.pin(table.id for table in tables.values())
+        cutoff = retention_cutoff(info, self._clock())
+
+        def make(name: str) -> TableSnapshot:
+            return self._table_snapshot(tables[name], pins[tables[name].id], cutoff, generation)
+
+        return DatabaseSnapshot(info, tuple(tables), make)
+
+    def _table_snapshot(
+        self, table: TableInfo, pin: TablePin, cutoff: int | None, generation: Generation
+    ) -> TableSnapshot:
+        # Columns may be in committed rows before they are visible by name: by id they always are.
+        current = self.catalog.table_by_id(table.id)
+        schema = table.schema if current is None else current.schema
+        buffer = pin.buffer
+        return TableSnapshot(
+            schema,
+            unexpired(pin.files, cutoff),
+            NO_ROWS if buffer is None else lambda: buffer.snapshot(pin.count, buffer.arrow_schema(schema)),
+            table_id=table.id,
+            min_time_ns=cutoff,
+            pin=generation,
+        )
+
+    def read(self, after: int, *, limit_bytes: int, table_ids: Collection[int] | None = None) -> list[Frame]:
+        """Committed frames above ``after``, as ``Wal.read``."""
+        return self.wal.read(after, limit_bytes=limit_bytes, table_ids=table_ids)
+
+    def add_flush_listener(self, listener: Callable[[int], None]) -> None:
+        """``listener`` gets the newest visible sequence after each commit, on the log's thread: it must be quick."""
+        self._listeners = (*self._listeners, listener)
+
+    def files(self) -> Mapping[int, tuple[DataFile, ...]]:
+        """The live files of all tables, by table id."""
+        return self._buffer.files()
+
+    # Cursors
+
+    def cursor(self, trigger_id: int) -> int | None:
+        """How far a trigger has got: its last committed cursor move or its pin, whichever is further."""
+        found = [at for at in (self._buffer.cursor(trigger_id), self._pins.get(trigger_id)) if at is not None]
+        return max(found, default=None)
+
+    def pin(self, trigger_id: int, sequence: int) -> None:
+        """The trigger has seen that nothing up to ``sequence`` concerns it; not durable until the next persist."""
+        self._pins[trigger_id] = sequence
+
+    def wal_holds(self) -> list[Hold]:
+        """What enabled triggers on the log hold, the one furthest behind first."""
+        return wal_holds(self.catalog.view, self.cursor)
+
+    # Persisting
+
+    @property
+    def persist_failure(self) -> str | None:
+        """Why the last attempt to persist failed; None after a success."""
+        return self._failure
+
+    @property
+    def buffer_bytes(self) -> int:
+        """What rows in memory take, about."""
+        return self._buffer.bytes
+
+    @property
+    def persisted_sequence(self) -> int:
+        """Everything up to this is in files."""
+        return self._manifest.state.persisted_sequence
+
+    def persist(self) -> None:
+        """Move everything committed so far from memory to files, and trim the log.
+
+        Raises OSError if the disk refuses: nothing is lost, try again. Raises ManifestConflict.
+        """
+        with self._work:
+            cut = self._buffer.cut()
+            if cut.sequence == self.persisted_sequence:
+                return
+            started = time.monotonic()
+            added = self._write_tables(cut)
+            change = Change(cut.sequence, self._durable_cursors(cut.cursors), cut.records, added)
+            self._buffer.swap(cut, self._manifest.commit(change, self.catalog.to_state))
+            trim_wal(self.wal, self._directory.wal, cut.sequence, self.wal_holds(), self.settings.wal_retention_bytes)
+            rows, size, count = _totals(added)
+            seconds = time.monotonic() - started
+            logger.info("persisted %d rows to %d files, %d MB, in %.1f s", rows, count, size >> 20, seconds)
+
+    def _write_tables(self, cut: Cut) -> Files:
+        added: dict[int, tuple[DataFile, ...]] = {}
+        now = self._clock()
+        for table_id, (buffer, count) in cut.tables.items():
+            table = self.catalog.table_by_id(table_id)
+            if table is None or is_gone(self.catalog, table, now) or not count:
+                continue
+            added[table_id] = tuple(
+                write_table(
+                    self._objects,
+                    f"{self._directory.prefix}/dbs/{table.database_id}/{table_id}",
+                    buffer.rows(count),
+                    table.schema,
+                    sequence=cut.sequence,
+                    gen1_ns=self.settings.gen1_ns,
+                    max_files=self.settings.max_files_per_persist,
+                )
+            )
+        return added
+
+    def _durable_cursors(self, cursors: Mapping[int, int]) -> dict[int, int]:
+        """Cursors of triggers that still exist, moved on to their pins."""
+        known = self.catalog.view.triggers
+        return {each: max(at, self._pins.get(each, at)) for each, at in cursors.items() if each in known}
+
+    def _drop_expired(self) -> None:
+        """Take files that nobody may see any more out of the manifest."""
+        admin.remove_due(self.ingest)
+        with self._work:
+            expired = expired_files(self._buffer.files(), self.catalog, self._clock())
+            if not expired:
+                return
+            removed = {table_id: [file.path for file in files] for table_id, files in expired.items()}
+            state = self._manifest.state
+            change = Change(state.persisted_sequence, state.cursors, removed=removed)
+            self._replace(self._manifest.commit(change, self.catalog.to_state), removed)
+            logger.info("dropped %d expired files", sum(map(len, removed.values())))
+
+    def _replace(self, files: Files, removed: Mapping[int, Sequence[str]]) -> None:
+        generation = self._buffer.replace_files(files)
+        self._doomed.add([path for paths in removed.values() for path in paths], generation)
+
+    # The threads
+
+    def _is_full(self) -> bool:
+        settings = self.settings
+        return (
+            self._buffer.wal_bytes >= settings.persist_wal_bytes or self._buffer.bytes >= settings.persist_buffer_bytes
+        )
+
+    def _tend(self) -> None:
+        looked = time.monotonic()
+        while not self._closing.is_set():
+            self._nudge.wait(_TICK)
+            self._nudge.clear()
+            if self._closing.is_set():
+                return
+            try:
+                if self._is_full() or self._buffer.age >= self.settings.persist_age:
+                    self.persist()
+                    self._failure = None
+                if time.monotonic() - looked >= self.settings.retention_interval:
+                    looked = time.monotonic()
+                    self._drop_expired()
+                with self._work:
+                    self._doomed.sweep()
+            except ManifestConflict as error:
+                logger.critical("persisting stops: %s", error)
+                self._failure = str(error)
+                return
+            except Exception as error:
+                logger.exception("persisting failed and will be tried again")
+                self._failure = str(error)
+                self._closing.wait(self.settings.retry_pause)
+
+    def _absorb(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._buffer.absorb_some(_TICK)
+            except Exception:
+                logger.exception("taking rows in failed and will be tried again")
+                self._closing.wait(self.settings.retry_pause)
+
+
+def _totals(files: Files) -> tuple[int, int, int]:
+    """Rows, bytes and number."""
+    own = [file for each in files.values() for file in each]
+    return sum(file.rows for file in own), sum(file.size for file in own), len(own)
