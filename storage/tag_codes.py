@@ -132,8 +132,23 @@ def _njit(function: Any) -> Any:
 
 
 @_njit
-def _encode(rows, bits, has_nulls, bit_offset, codes, offsets, data,
-            own_data, own_offsets, own_hashes, slots, count, seed, start, out):  # type: ignore[no-untyped-def]  # fmt: skip
+def _encode(  # type: ignore[no-untyped-def]
+    rows,
+    bits,
+    has_nulls,
+    bit_offset,
+    codes,
+    offsets,
+    data,
+    own_data,
+    own_offsets,
+    own_hashes,
+    slots,
+    count,
+    seed,
+    start,
+    out,
+):
     """Codes of ``rows[start:]``. Stops early, at the row it returns, when a new value finds no room."""
     mask = len(slots) - 1
     for row in range(start, len(rows)):
