@@ -244,8 +244,9 @@ class CatalogBuilder:
     def _set_trigger_disabled(self, record: SetTriggerDisabled) -> None:
         if self._exists("trigger", record.trigger_id, self._triggers):
             database_id, name = self._triggers[record.trigger_id]
-            triggers = _changeable(self._open(database_id).triggers)
-            triggers[name] = replace(triggers[name], disabled=record.disabled)
+            info = self._open(database_id)
+            trigger = replace(info.triggers[name], disabled=record.disabled or info.deleted)
+            _changeable(info.triggers)[name] = trigger
 
     def _delete_trigger(self, record: DeleteTrigger) -> None:
         if self._exists("trigger", record.trigger_id, self._triggers):

@@ -1,9 +1,9 @@
 """Turns tables and columns that the catalog cannot make into errors of the lines that need them.
 
 The parser knows one reason to refuse a line over its columns: the column is known to be of another kind. So a
-body is parsed once more with a schema in which every refused column is the opposite of what its lines say, a
-tag for a field and a field for a tag. The parser then reports exactly the lines concerned, with their numbers;
-here their errors get the message that is true.
+body is parsed once more with a schema in which every refused column is of a kind that nothing in a line can
+be, that of ``time``. The parser then reports exactly the lines concerned, with their numbers; here their
+errors get the message that is true.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from headrace.storage.schema_plan import Refusal
 from headrace.wal.line_protocol import LineError, ParsedTable
-from headrace.wal.schema import TIME_COLUMN, ColumnType, TableSchema
+from headrace.wal.schema import ColumnType, TableSchema
 
 
 class RefusedLines:
@@ -23,7 +23,7 @@ class RefusedLines:
         self._body = body
         self._known = {error.line_number: error for error in known}
         self._refusals: dict[str, Refusal] = {}
-        self._opposites: dict[str, dict[str, ColumnType]] = {}
+        self._columns: dict[str, dict[str, ColumnType]] = {}
 
     def add(self, refusals: Mapping[str, Refusal], parsed: Sequence[ParsedTable]) -> None:
         """Refuse more: ``parsed`` are the tables among whose new columns the refused ones are."""
@@ -33,15 +33,13 @@ class RefusedLines:
             known = self._refusals.setdefault(name, Refusal())
             known.table = known.table or refusal.table
             known.columns |= refusal.columns
-            opposites = self._opposites.setdefault(name, {})
-            for column, kind in new_columns[name].items():
-                if column != TIME_COLUMN and (whole or column in refusal.columns):
-                    opposites[column] = ColumnType.TAG if kind.is_field else ColumnType.FLOAT
+            refused = new_columns[name] if whole else refusal.columns
+            self._columns.setdefault(name, {}).update(dict.fromkeys(refused, ColumnType.TIME))
 
     def schema(self, table: str, schema: TableSchema | None) -> TableSchema | None:
         """The schema to parse with, given the real one."""
-        opposites = self._opposites.get(table)
-        return schema if opposites is None else (schema or TableSchema(table)).with_columns(opposites)
+        columns = self._columns.get(table)
+        return schema if columns is None else (schema or TableSchema(table)).with_columns(columns)
 
     def explain(self, errors: Sequence[LineError]) -> tuple[LineError, ...]:
         """``errors`` of the last parse, with true messages."""

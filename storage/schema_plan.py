@@ -17,9 +17,10 @@ from headrace.storage.limits import (
     too_many_tags,
 )
 from headrace.storage.names import INTERNAL_DATABASE, check_column_name, check_database_name, check_table_name
-from headrace.wal.schema import TIME_COLUMN, ColumnType, TableSchema
+from headrace.wal.schema import ColumnType, TableSchema
 
 NewColumns = Mapping[str, ColumnType]
+"""Columns a table lacks, in the order in which it is to get them; without ``time``, which every table has."""
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class SchemaPlan:
         """
         found = (self._builder or self._view).database(database)
         known = None if found is None else found.tables.get(table)
-        columns = tuple((name, kind) for name, kind in new_columns.items() if name != TIME_COLUMN)
+        columns = tuple(new_columns.items())
         if known is not None:
             if columns:
                 self._add(AddColumns(known.id, columns))
@@ -127,8 +128,6 @@ class SchemaPlan:
         refusals: dict[str, LimitExceeded | InvalidName] = {}
         count, tags = len(schema.columns) - 1, len(schema.tags)
         for name, kind in new_columns.items():
-            if name == TIME_COLUMN:
-                continue
             try:
                 check_column_name(name)
             except InvalidName as error:
