@@ -19,7 +19,10 @@ This module is imported by workers, so it uses the standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import mmap
+import select
 import socket
 import struct
 import time
@@ -33,6 +36,7 @@ MAGIC = b"HRW" + bytes([VERSION])
 _PREFIX = struct.Struct("<4sHHIQ")
 
 MAX_HEADER = 8 << 20
+_LARGE = 1 << 20
 # One sendmsg takes at most IOV_MAX buffers; this stays well below every kernel's limit.
 _MAX_BUFFERS = 512
 
@@ -43,21 +47,20 @@ class Kind(IntEnum):
     """What a message says."""
 
     # server → worker
-    LOAD = 1  # header: how to find the plugin and what to call; answered by LOADED or FAILED
-    RUN = 2  # header: run id and arguments; payload: Arrow IPC streams of the rows, or a request body
-    RESULT = 3  # payload: one Arrow IPC stream with a part of a query's answer
-    RESULT_END = 4
-    REPLY = 5  # header: {"error": …} or a result
-    STOP = 6  # leave after the current run
+    LOAD = 1  # header: how to find the plugin, what to call, the limits; answered by LOADED or FAILED
+    RUN = 2  # header: {"call", "arguments", …}; payload: Arrow IPC streams of the rows, or a request body
+    RESULT = 3  # payload: one Arrow IPC stream with a part of a query's answer, the first one with no rows
+    RESULT_END = 4  # header: {} or {"error"}
+    REPLY = 5  # header: {"error"} or a result; payload: the pickled value of a cache get
+    STOP = 6  # leave
     # worker → server
-    HELLO = 20
     LOADED = 21
     LOG = 22  # header: {"lines": [[level, text], …]}
-    QUERY = 23  # header: {"sql", "params", "database"}
-    WRITE = 24  # payload: line protocol or an Arrow stream, to be written at once
-    CACHE = 25  # header: {"op", "key", "global", "ttl"}; payload: the pickled value of a put
-    DONE = 26  # header: what the run did; payload: everything it wants written
-    FAILED = 27  # header: {"error", "traceback", "missing"}
+    QUERY = 23  # header: {"sql", "params", "database"}; answered by RESULT… RESULT_END
+    WRITE = 24  # header: {"parts", "no_sync"}; payload: as of DONE, to be written at once; answered by REPLY
+    CACHE = 25  # header: {"op", "key", "global", "ttl", "version"}; payload: a pickled value; answered by REPLY
+    DONE = 26  # header: {"parts", "response", "dropped"}; payload: everything the run wants written, its response
+    FAILED = 27  # header: {"reason", "error", "traceback", "dropped"}
 
 
 class ProtocolViolation(Exception):
@@ -124,12 +127,26 @@ class Channel:
             raise ProtocolViolation("a message's header is not an object")
         return Message(meaning, header, self._exactly(payload_length, deadline))
 
+    def wait_readable(self, seconds: float) -> bool:
+        """Wait until there is something to receive, or the other side is gone; False after ``seconds``."""
+        try:
+            poll = select.poll()
+            poll.register(self.socket, select.POLLIN)
+            return bool(poll.poll(seconds * 1000))
+        except (OSError, ValueError) as error:
+            raise PeerGone(str(error)) from error
+
+    def shut_down(self) -> None:
+        """End both directions at once, whoever else may hold the other end; whoever waits here raises PeerGone."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         self.socket.close()
 
     def _exactly(self, length: int, deadline: float | None) -> memoryview:
-        # bytearray is zeroed lazily by the kernel: a length that is announced and never sent costs no memory.
-        view = memoryview(bytearray(length))
+        # The kernel backs a map page by page as it is filled: a length that is announced and never sent costs nothing.
+        view = memoryview(mmap.mmap(-1, length)) if length > _LARGE else memoryview(bytearray(length))
         received = 0
         try:
             while received < length:

@@ -37,34 +37,38 @@ _BOOLEANS = (False, True)
 
 def written_rows(batch: pa.RecordBatch) -> list[Row]:
     """The rows of a write: a column that a row has no value for is absent from its dict, as at the peer."""
+    names = tuple(batch.schema.names)
     columns, absent = _columns(batch)
     with _no_collection():
-        rows = _row_maker(tuple(batch.schema.names))(columns)
-        for name, positions in absent.items():
+        rows = _row_maker(names)(columns)
+        for index, positions in absent.items():
             for position in positions:
-                del rows[position][name]
+                del rows[position][names[index]]
     return rows
 
 
 def result_rows(batch: pa.RecordBatch) -> list[Row]:
     """The rows of a query's answer: every column is present, with None for NULL."""
     columns, absent = _columns(batch)
-    for name, positions in absent.items():
-        values = columns[batch.schema.get_field_index(name)]
+    for index, positions in absent.items():
+        values = columns[index]
         for position in positions:
             values[position] = None
     with _no_collection():
         return _row_maker(tuple(batch.schema.names))(columns)
 
 
-def _columns(batch: pa.RecordBatch) -> tuple[list[list[Any]], dict[str, list[int]]]:
-    """Every column as a list, and where the nulls are; what stands in a null's place means nothing."""
+def _columns(batch: pa.RecordBatch) -> tuple[list[list[Any]], dict[int, list[int]]]:
+    """Every column as a list, and where each has its nulls; what stands in a null's place means nothing."""
     columns: list[list[Any]] = []
-    absent: dict[str, list[int]] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        columns.append(_values(column))
+    absent: dict[int, list[int]] = {}
+    for index, column in enumerate(batch.columns):
+        if column.null_count == len(column):
+            columns.append([None] * len(column))  # such a column may come without buffers
+        else:
+            columns.append(_values(column))
         if column.null_count:
-            absent[name] = [at for at, null in enumerate(_values(column.is_null())) if null]
+            absent[index] = [at for at, null in enumerate(_values(column.is_null())) if null]
     return columns, absent
 
 
@@ -89,7 +93,7 @@ def _values(column: pa.Array) -> list[Any]:
 def _fixed_width(column: pa.Array, code: str) -> list[Any]:
     data = column.buffers()[1]
     if data is None or not len(column):
-        return []
+        return [None] * len(column)
     view: Any = memoryview(data)
     view = view[: len(view) - len(view) % view.itemsize].cast("B")
     width = column.type.bit_width // 8
@@ -113,7 +117,7 @@ def _strings(column: pa.Array) -> list[Any]:
     length = len(column)
     _, offset_buffer, data = column.buffers()
     if offset_buffer is None or not length:
-        return []
+        return [None] * length
     first = column.offset * 4
     offsets = memoryview(offset_buffer)[first : first + (length + 1) * 4].cast("B").cast("i").tolist()
     text = bytes(memoryview(data)[offsets[0] : offsets[-1]]) if data is not None else b""
