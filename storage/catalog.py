@@ -38,12 +38,15 @@ class Catalog:
         return cls(limits, load(decode_state(state)))
 
     def to_state(self) -> dict[str, Any]:
-        """The whole catalog as a JSON object, changes on their way into the log included.
+        """The whole catalog as a JSON object, with every change whose frame is committed or queued.
 
         Records that are in the state already may be applied to it again, all from some point on and in
         order: they change nothing.
         """
-        view = self._newest
+        # Whoever is half-way into the queue holds the lock. Its change must not be seen: should it fail,
+        # another one gets its ids. Nor may it be missed: its frame may be committed already.
+        with self.lock:
+            view = self._view
         return encode_state(view.next, list(view.records()))
 
     # Reading
@@ -118,7 +121,7 @@ class Catalog:
 
     def due_for_removal(self, now_ns: int) -> tuple[list[DatabaseInfo], list[TableInfo]]:
         """Deleted databases and tables (of databases that are not due themselves) whose time has come."""
-        view = self._newest
+        view = self._view
         databases = [each for each in view.databases.values() if _due(each, now_ns)]
         going = {each.id for each in databases}
         tables = [each for each in view.tables.values() if _due(each, now_ns) and each.database_id not in going]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -195,6 +197,24 @@ def test_what_is_on_its_way_into_the_log_is_found_by_id_only_and_vanishes_if_it_
     assert catalog.table("plant", "disk") is catalog.table_by_id(3)
 
 
+def test_a_state_has_no_change_that_may_yet_fail() -> None:
+    catalog = catalog_of(PLANT)
+    before = catalog.to_state()
+    states: list[dict[str, Any]] = []
+    taker = threading.Thread(target=lambda: states.append(catalog.to_state()))
+
+    def fail() -> None:
+        with catalog.lock, catalog.advancing([CreateTable(3, 1, "disk", ())]):
+            taker.start()
+            assert not states
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    taker.join(10)
+    assert states == [before]
+
+
 def test_readers_need_no_lock() -> None:
     catalog = catalog_of(PLANT)
     seen: list[str] = []
@@ -209,6 +229,12 @@ def test_readers_need_no_lock() -> None:
 def test_a_limit_below_one_is_refused_by_the_name_of_its_option(limit: str) -> None:
     with pytest.raises(ValueError, match=r"--num-.*-limit must be at least 1"):
         CatalogLimits(**{limit: 0})
+
+
+def test_every_limit_is_documented_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "internals" / "catalog.md").read_text()
+    for each in fields(CatalogLimits):
+        assert f"| `{each.metadata['option']}` | {each.default} | {each.metadata['help']} |" in page
 
 
 class History(RuleBasedStateMachine):
