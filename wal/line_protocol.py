@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import pyarrow as pa
-from headrace.wal import lp_plain
+from headrace.wal.errors import BodyTooLarge
 from headrace.wal.precision import Precision
-from headrace.wal.schema import TIME_COLUMN, ColumnType, TableSchema
+from headrace.wal.schema import ColumnType, TableSchema
 
 __all__ = ["LineError", "ParsedLines", "ParsedTable", "Precision", "SchemaLookup", "parse_lines", "warm_up"]
 
 SchemaLookup: TypeAlias = Callable[[str], TableSchema | None]
 """From a table's name to the schema the catalog has for it, or None for a new table."""
 
-MAX_ERRORS = 1000
+MAX_BODY_BYTES: Final = (1 << 31) - (1 << 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +71,20 @@ def parse_lines(
     ``schemas`` is called at most once for each table the body names. Bad lines never lose the good
     ones. Safe to call from several threads at once.
     """
-    known: dict[str, TableSchema | None] = {}
+    if len(body) > MAX_BODY_BYTES:
+        raise BodyTooLarge(f"{len(body)} bytes of line protocol in one write; at most {MAX_BODY_BYTES} can be parsed")
+    from headrace.wal.lp_parse import parse
+    from headrace.wal.lp_state import borrow, give_back
 
-    def lookup(name: str) -> TableSchema | None:
-        return known.setdefault(name, schemas(name))
-
-    verdict = lp_plain.read(bytes(body), lookup, precision, default_time_ns)
-    tables = []
-    for name, table in verdict.tables.items():
-        kinds = table.columns | {TIME_COLUMN: ColumnType.TIME}
-        arrays = []
-        for column, kind in kinds.items():
-            values = [row.get(column) for row in table.rows]
-            array = pa.array(values, pa.utf8()).dictionary_encode() if kind is ColumnType.TAG else None
-            arrays.append(array if array is not None else pa.array(values, kind.arrow))
-        schema = pa.schema([(c, k.arrow) for c, k in kinds.items()])
-        schema_of = known[name]
-        old = schema_of.columns if schema_of else {}
-        new = {c: k for c, k in table.columns.items() if c not in old}
-        tables.append(ParsedTable(name, pa.RecordBatch.from_arrays(arrays, schema=schema), new))
-    errors = tuple(LineError(*error) for error in verdict.errors[:MAX_ERRORS])
-    return ParsedLines(tuple(tables), errors, len(verdict.errors), sum(len(t.rows) for t in verdict.tables.values()))
+    scratch = borrow()
+    data = body if isinstance(body, bytes | bytearray) else bytes(body)
+    outcome = parse(scratch, data, schemas, precision, default_time_ns)
+    give_back(scratch)
+    tables = tuple(ParsedTable(outcome.names[made.table], made.batch, made.new_columns) for made in outcome.batches)
+    errors = tuple(LineError(r.line_number, r.original_line, r.message) for r in outcome.refusals)
+    return ParsedLines(tables, errors, outcome.error_count, outcome.rows)
 
 
 def warm_up() -> None:
     """Compile, or load from the cache, everything that parsing needs."""
+    parse_lines(b"m f=1", lambda _: None, precision=Precision.AUTO, default_time_ns=0)
