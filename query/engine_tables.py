@@ -1,0 +1,34 @@
+"""Where tables live in an engine session, and tables made of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import pyarrow as pa
+from datafusion import SessionContext
+from datafusion.catalog import Table
+
+CATALOG: Final = "public"
+USER_SCHEMA: Final = "iox"
+SYSTEM_SCHEMA: Final = "system"
+INFORMATION_SCHEMA: Final = "information_schema"
+
+_SCRATCH: Final = "memory"
+
+
+def memory_table(context: SessionContext, partitions: Iterable[Sequence[pa.RecordBatch]]) -> Table:
+    """A table of batches, without a copy of them, registered nowhere. Partitions are read in parallel.
+
+    There must be at least one batch; ``context`` must have the system schema.
+    """
+    context.register_record_batches(f"{SYSTEM_SCHEMA}.{_SCRATCH}", [list(each) for each in partitions if each])
+    schema = context.catalog(CATALOG).schema(SYSTEM_SCHEMA)
+    table = schema.table(_SCRATCH)
+    schema.deregister_table(_SCRATCH)
+    return table
+
+
+def empty_table(context: SessionContext, schema: pa.Schema) -> Table:
+    """A table without rows, registered nowhere."""
+    return memory_table(context, [[pa.RecordBatch.from_pylist([], schema=schema)]])

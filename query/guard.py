@@ -1,0 +1,106 @@
+"""Only one statement at a time, which only reads, and is small enough to plan.
+
+The engine's own checks (no DDL, no DML, no other statements, no tables from URLs, see
+:mod:`headrace.query.session`) keep the promise; this one names what is refused before anything is planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Final
+
+from headrace.query.errors import InvalidQuery, StatementRefused, StatementTooLarge
+from headrace.query.tokens import Token, TokenKind
+
+_MAX_OPERATORS: Final = 1_000
+"""Planning recurses once per operator of a chain and overflows the thread's stack at some 8,000."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_WRITES: Final = _words(
+    """ALTER ANALYZE ATTACH BEGIN CALL CLOSE COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE DELETE DETACH DISCARD DO DROP
+    EXECUTE FETCH FLUSH GRANT IMPORT INSERT INSTALL KILL LISTEN LOAD LOCK MERGE MSCK NOTIFY OPTIMIZE PRAGMA PREPARE
+    REFRESH REINDEX RELEASE RENAME REPLACE RESET REVOKE ROLLBACK SAVEPOINT SET START TRUNCATE UNCACHE UNLISTEN UNLOAD
+    UNLOCK UPDATE UPSERT USE VACUUM"""
+)
+_EXPLAIN_WORDS: Final = _words("EXPLAIN ANALYZE VERBOSE FORMAT TREE INDENT PGJSON GRAPHVIZ")
+_FILE_FUNCTIONS: Final = _words(
+    """ARROW_SCAN CSV_SCAN DELTA_SCAN FILE_ROW_INDEX GLOB ICEBERG_SCAN INPUT_FILE_NAME JSON_SCAN LIST_FILES_CACHE
+    METADATA_CACHE PARQUET_METADATA PARQUET_SCAN PARQUET_SCHEMA READ_ARROW READ_AVRO READ_BLOB READ_CSV READ_CSV_AUTO
+    READ_IPC READ_JSON READ_JSON_AUTO READ_NDJSON READ_PARQUET READ_TEXT STATISTICS_CACHE"""
+)
+_OPERATOR_WORDS: Final = _words("AND OR NOT IS LIKE ILIKE AT UNION INTERSECT EXCEPT JOIN")
+_FROM_ENDS: Final = _words("WHERE GROUP HAVING ORDER LIMIT UNION INTERSECT EXCEPT SELECT")
+_PLAIN_SYMBOLS: Final = frozenset("(),.;[]{}")
+
+
+def check(tokens: Sequence[Token]) -> None:
+    """Refuse a statement that is empty, several, not reading, or too complex.
+
+    Raises StatementRefused, StatementTooLarge, InvalidQuery.
+    """
+    while tokens and tokens[-1].text == ";":
+        tokens = tokens[:-1]
+    if not tokens:
+        raise InvalidQuery("the query is empty: send one SQL statement, such as SELECT 1")
+    first = tokens[0]
+    if first.word == "EXPLAIN":
+        first = next((token for token in tokens if token.word not in _EXPLAIN_WORDS), first)
+    if first.word in _WRITES:
+        raise StatementRefused(
+            f"{_named(tokens, first)} is not supported: queries only read. Send one SELECT, SHOW, DESCRIBE or EXPLAIN; "
+            "write data through the write endpoints, change databases and tables through the configure endpoints"
+        )
+    if any(token.text == ";" for token in tokens):
+        raise StatementRefused("only a single SQL statement is supported in a query, but more follow after ';'")
+    for token, following in pairwise(tokens):
+        if token.word in _FILE_FUNCTIONS and following.text == "(":
+            raise StatementRefused(f"{token.text}() is not supported: queries read the database's tables, not files")
+    operators = _operators(tokens)
+    if operators > _MAX_OPERATORS:
+        raise StatementTooLarge(
+            f"the statement has {operators} operators and joins, more than {_MAX_OPERATORS}: "
+            "use IN (…) lists in the place of long OR chains, or send several queries"
+        )
+
+
+def _named(tokens: Sequence[Token], first: Token) -> str:
+    """``CREATE EXTERNAL TABLE``, ``COPY``: the words that name a statement."""
+    at = tokens.index(first)
+    if first.word not in ("CREATE", "DROP", "ALTER"):
+        return first.word
+    words = [first.word]
+    for token in tokens[at + 1 : at + 5]:
+        if token.word in ("OR", "REPLACE", "TEMPORARY", "TEMP", "MATERIALIZED", "EXTERNAL", "UNBOUNDED"):
+            words.append(token.word)
+        elif token.word in ("TABLE", "VIEW", "SCHEMA", "DATABASE", "FUNCTION", "INDEX", "CATALOG", "ROLE", "USER"):
+            return " ".join((*words, token.word))
+        else:
+            break
+    return " ".join(words)
+
+
+def _operators(tokens: Sequence[Token]) -> int:
+    """Operators, set operations and joins; a comma between tables is a join."""
+    count = 0
+    from_depths: set[int] = set()
+    depth = 0
+    for token in tokens:
+        if token.kind is TokenKind.SYMBOL:
+            if token.text == "(":
+                depth += 1
+            elif token.text == ")":
+                from_depths.discard(depth)
+                depth -= 1
+            count += token.text not in _PLAIN_SYMBOLS or (token.text == "," and depth in from_depths)
+        elif word := token.word:
+            count += word in _OPERATOR_WORDS
+            if word == "FROM":
+                from_depths.add(depth)
+            elif word in _FROM_ENDS:
+                from_depths.discard(depth)
+    return count
