@@ -83,7 +83,7 @@ def decode_columns(rows: int, descriptions: Sequence[Any], payload: memoryview) 
             case [str(name), "tag", [int(), int(), int(), int(), int()] as lengths, int(size)] if size >= 0:
                 indices = reader.fixed(lengths[:2], rows, pa.int32(), 4)
                 dictionary = reader.text(lengths[2:], size)
-                array: pa.Array = pa.DictionaryArray.from_arrays(indices, dictionary, safe=False)
+                array = pa.DictionaryArray.from_arrays(indices, dictionary, safe=False)
             case [str(name), "utf8", [int(), int(), int()] as lengths]:
                 array = reader.text(lengths, rows)
             case [str(name), "bool", [int(), int()] as lengths]:
@@ -197,15 +197,13 @@ class _Reader:
         """An array of fixed-width values; ``width`` in bytes, 0 for bits."""
         validity = self._take(lengths[0], (0, _bits(rows)))
         values = self._take(lengths[1], (rows * width if width else _bits(rows),))
-        return pa.Array.from_buffers(kind, rows, [validity if lengths[0] else None, values])
+        return _checked(kind, rows, [validity if lengths[0] else None, values])
 
     def text(self, lengths: list[int], rows: int) -> pa.Array:
         validity = self._take(lengths[0], (0, _bits(rows)))
         offsets = self._take(lengths[1], ((rows + 1) * 4,))
         text = self._take(lengths[2], None)
-        array = pa.Array.from_buffers(pa.utf8(), rows, [validity if lengths[0] else None, offsets, text])
-        self._check(array)
-        return array
+        return _checked(pa.utf8(), rows, [validity if lengths[0] else None, offsets, text])
 
     def finish(self) -> None:
         if self._at != len(self._payload):
@@ -221,9 +219,11 @@ class _Reader:
         self._at = end
         return buffer
 
-    @staticmethod
-    def _check(array: pa.Array) -> None:
-        try:
-            array.validate(full=True)
-        except pa.ArrowException as error:
-            raise MalformedColumns(f"a column of text is not valid: {error}") from None
+
+def _checked(kind: pa.DataType, rows: int, buffers: list[pa.Buffer | None]) -> pa.Array:
+    try:
+        array = pa.Array.from_buffers(kind, rows, buffers)
+        array.validate(full=True)
+    except (pa.ArrowException, ValueError) as error:
+        raise MalformedColumns(f"a column is not valid: {error}") from None
+    return array

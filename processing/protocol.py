@@ -36,6 +36,8 @@ MAGIC = b"HRW" + bytes([VERSION])
 _PREFIX = struct.Struct("<4sHHIQ")
 
 MAX_HEADER = 8 << 20
+EXIT_LINK_LOST = 74
+"""The exit status of a worker whose link to the server broke (EX_IOERR)."""
 _LARGE = 1 << 20
 # One sendmsg takes at most IOV_MAX buffers; this stays well below every kernel's limit.
 _MAX_BUFFERS = 512

@@ -133,9 +133,19 @@ class Watcher:
             process.stop_run(process.overdue, at_once=False)
 
     def _check_family(self, process: WorkerProcess, everybody: Mapping[int, Process]) -> None:
-        members = process_family.family(process.pid, everybody)
-        held = sum(member.resident_bytes for member in members)
         limits = process.limits
+        members = process_family.family(process.pid, everybody)
+        # The number comes first: while a fork bomb grows there is no time for anything else.
+        if len(members) > limits.processes:
+            self._kill(
+                process,
+                ProcessLimitExceeded(
+                    f"the plugin ran {len(members)} processes at once, more than the {limits.processes} allowed; "
+                    "they were killed"
+                ),
+            )
+            return
+        held = sum(member.resident_bytes for member in members)
         if held > limits.memory_bytes and len(members) > 1:
             held = process_family.proportional_bytes(members)  # forks share most of their pages
         process.saw_memory(held)
@@ -145,14 +155,6 @@ class Watcher:
                 MemoryLimitExceeded(
                     f"the plugin's processes held {held // _MIB} MiB of memory, more than the "
                     f"{limits.memory_bytes // _MIB} MiB allowed, and were killed"
-                ),
-            )
-        elif len(members) > limits.processes:
-            self._kill(
-                process,
-                ProcessLimitExceeded(
-                    f"the plugin ran {len(members)} processes at once, more than the {limits.processes} allowed; "
-                    "they were killed"
                 ),
             )
 

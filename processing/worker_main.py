@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn
 
 from headrace.processing import loader
 from headrace.processing.line_builder import LineBuilder
-from headrace.processing.protocol import Channel, Kind, Message, PeerGone
+from headrace.processing.protocol import EXIT_LINK_LOST, Channel, Kind, Message, PeerGone
 from headrace.processing.responses import response_parts
 from headrace.processing.tracebacks import describe, plugin_traceback
 from headrace.processing.worker_cache import WorkerCache
@@ -53,7 +53,7 @@ def main(descriptor: int, server_pid: int) -> None:
     try:
         _Worker(link).serve()
     except PeerGone:
-        _leave_at_once(0)
+        _leave_at_once(EXIT_LINK_LOST)
 
 
 class _Worker:

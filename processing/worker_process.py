@@ -26,7 +26,7 @@ from headrace.processing.environment import Interpreter
 from headrace.processing.errors import RunFailed, TimeLimitExceeded, WorkerCrashed
 from headrace.processing.printed import PrintedOutput
 from headrace.processing.process_family import MARK, kill_family
-from headrace.processing.protocol import Channel, Kind, PeerGone
+from headrace.processing.protocol import EXIT_LINK_LOST, Channel, Kind, PeerGone
 from headrace.processing.run import RunLimits
 
 _BOOT: Final = str(Path(worker_boot.__file__).resolve())
@@ -174,6 +174,8 @@ class WorkerProcess:
         status = self._popen.returncode
         if status is None:
             return "did not end"
+        if status == EXIT_LINK_LOST:
+            return "lost its connection to the server"
         if status >= 0:
             return f"ended with exit status {status}"
         try:

@@ -1,0 +1,6 @@
+"""Never returns."""
+
+
+def process_scheduled_call(influxdb3_local, call_time, args=None):
+    while True:
+        pass

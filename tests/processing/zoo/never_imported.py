@@ -1,0 +1,4 @@
+"""Takes for ever to import."""
+
+while True:
+    pass

@@ -1,0 +1,10 @@
+"""Never returns, and takes no hint."""
+
+
+def process_scheduled_call(influxdb3_local, call_time, args=None):
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass
