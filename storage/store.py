@@ -35,6 +35,7 @@ from headrace.storage.snapshot import NO_ROWS, DatabaseSnapshot, DataFile, Table
 from headrace.storage.store_directory import StoreDirectory
 from headrace.storage.store_settings import StoreSettings
 from headrace.wal.entry import CatalogChange, Frame
+from headrace.wal.precision import Precision
 from headrace.wal.replay import replay
 from headrace.wal.writer import Wal
 
@@ -150,9 +151,11 @@ class Store:
         """``Ingest.submit``."""
         return self.ingest.submit
 
-    def write(self, database: str, body: bytes, **options: Any) -> PendingWrite:
+    def write(
+        self, database: str, body: bytes, *, precision: Precision = Precision.AUTO, **options: Any
+    ) -> PendingWrite:
         """Store line protocol and wait until it is durable; ``options`` as for ``Ingest.submit``."""
-        pending = self.ingest.submit([LinesPart(database, body)], **options)
+        pending = self.ingest.submit([LinesPart(database, body, precision)], **options)
         pending.future.result()
         return pending
 
