@@ -69,6 +69,18 @@ class PluginPathRefused(ProcessingError):
         )
 
 
+class InvalidTestInput(ProcessingError):
+    """A test run cannot begin with what it was given."""
+
+    status: ClassVar[int] = 400
+
+
+class PluginTooLarge(ProcessingError):
+    """An upload beyond the bounds of a plugin."""
+
+    status: ClassVar[int] = 413
+
+
 class PluginFetchFailed(ProcessingError):
     """A ``gh:`` plugin could not be fetched from the plugin repository."""
 
@@ -97,6 +109,18 @@ class PackagesDisabled(ProcessingError):
 
 class PackageInstallFailed(ProcessingError):
     """The package manager ended with an error; the message holds its output."""
+
+
+class WriteRefused(ProcessingError):
+    """A synchronous write of a plugin has a line that cannot be stored; nothing of it is."""
+
+    status: ClassVar[int] = 400
+
+
+class TriggerBusy(ProcessingError):
+    """Too many requests wait for one request trigger; retry later."""
+
+    status: ClassVar[int] = 503
 
 
 class RunFailed(ProcessingError):
