@@ -8,6 +8,7 @@ width: every file carries its own time range.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -46,7 +47,7 @@ def partition_rows(times: Int64s, live: Bools | None, gen1_ns: int, max_files: i
     bounds = pack(counts, max_files)
     groups = [
         Group(int(values[start]), int(values[stop - 1]), int(counts[start:stop].sum()))
-        for start, stop in zip(bounds, bounds[1:], strict=False)
+        for start, stop in itertools.pairwise(bounds)
     ]
     if len(groups) == 1:
         return groups, np.zeros(len(times), np.int32)
