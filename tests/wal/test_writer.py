@@ -344,6 +344,16 @@ def test_a_log_cut_at_any_byte_keeps_its_whole_frames_and_goes_on(tmp_path: Path
         assert [frame.entries for frame in kept] == [assorted(number) for number in numbers]
 
 
+def test_a_torn_frame_s_successor_does_not_come_back_when_its_place_is_written_again(tmp_path: Path) -> None:
+    frames = write_segment(tmp_path, [[4], [5, 6, 7]], preallocate=8192)
+    assert frames[1].size == frames[2].size, "the next frame is where the reader of its forerunner looks"
+    path = segment_path(tmp_path, 4)
+    path.write_bytes(flip(path.read_bytes(), offsets(frames)[1] + 44))
+    with Wal.open(tmp_path, on_commit=ignore) as wal:
+        assert wal.submit(assorted(5)).result(30) == 5
+        assert list(replay(tmp_path, 3)) == frames[:2]
+
+
 def test_a_flip_in_the_middle_of_a_log_stops_its_opening_and_salvaging_goes_on(tmp_path: Path) -> None:
     frames = write_segment(tmp_path / "whole", [[1], [2], [3]])
     data = segment_path(tmp_path / "whole", 1).read_bytes()
