@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 from headrace.storage.catalog import Catalog, CatalogLimits
 from headrace.storage.ingest import Ingest, LinesPart, PendingWrite
+from headrace.wal.disk import Disk
 from headrace.wal.entry import CatalogChange, Entry, Frame, Rows
 from headrace.wal.replay import replay
 from headrace.wal.writer import Wal, WalSettings
@@ -30,13 +31,15 @@ class Clock:
 class IngestLab:
     """Checks, as the buffer will, that each committed row finds its table and its columns."""
 
-    def __init__(self, directory: Path, limits: CatalogLimits | None = None, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, limits: CatalogLimits | None = None, disk: Disk | None = None, **settings: Any
+    ) -> None:
         self.directory = directory
         self.clock = Clock()
         self.catalog = Catalog(limits)
         self.frames: list[Frame] = []
         self.lost: list[str] = []
-        self.wal = Wal.open(directory, WalSettings(preallocate=False, **settings), on_commit=self._on_commit)
+        self.wal = Wal.open(directory, WalSettings(preallocate=False, **settings), on_commit=self._on_commit, disk=disk)
         self.ingest = Ingest(self.catalog, self.wal, self.clock)
 
     def write(self, database: str, lines: str, **options: Any) -> PendingWrite:

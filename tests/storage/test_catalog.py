@@ -71,7 +71,8 @@ def through_json(document: dict[str, Any]) -> dict[str, Any]:
 def test_an_empty_catalog_has_the_internal_database_only() -> None:
     catalog = Catalog()
     assert [(each.id, each.name) for each in catalog.databases()] == [(0, "_internal")]
-    assert catalog.tokens() == catalog.triggers() == []
+    assert not catalog.tokens()
+    assert not catalog.triggers()
 
 
 def test_what_was_created_is_found_by_name_and_by_id() -> None:
@@ -131,8 +132,7 @@ def test_removal_is_due_once_its_time_has_come() -> None:
     catalog = catalog_of([*PLANT, DeleteTable(1, "cpu-x", 9, 50), DeleteTable(2, "mem-x", 9, None)])
     assert catalog.due_for_removal(49) == ([], [])
     assert catalog.due_for_removal(50) == ([], [catalog.table_by_id(1)])
-    for record in (DeleteDatabase(1, "plant-x", 9, 50), RemoveTable(1)):
-        catalog.apply(encode_record(record))
+    catalog.apply_all([DeleteDatabase(1, "plant-x", 9, 50), RemoveTable(1)])
     databases, tables = catalog.due_for_removal(50)
     assert ([each.id for each in databases], tables) == ([1], [])
     catalog.apply(encode_record(RemoveDatabase(1)))
@@ -174,8 +174,7 @@ def test_a_view_never_changes() -> None:
     catalog = catalog_of(PLANT)
     before = catalog.view
     state = catalog.to_state()
-    for record in [AddColumns(1, (("x", FLOAT),)), SetTriggerDisabled(1, True), DeleteTable(2, "m", 1, None)]:
-        catalog.apply(encode_record(record))
+    catalog.apply_all([AddColumns(1, (("x", FLOAT),)), SetTriggerDisabled(1, True), DeleteTable(2, "m", 1, None)])
     assert Catalog(view=before).to_state() == state
 
 
