@@ -31,7 +31,9 @@ from headrace.wal.lp_state import (
     TABLE_COUNT,
     TABLE_ROWS,
     USED_COUNT,
+    Scratch,
     State,
+    address_of,
 )
 from headrace.wal.schema import TAG_TYPE, TIME_COLUMN, TIME_TYPE, ColumnType
 
@@ -62,15 +64,16 @@ def convert_long_floats(state: State) -> None:
         state.cells[cell] = struct.unpack("<q", struct.pack("<d", number))[0]
 
 
-def batches(state: State) -> Iterator[Batch]:
+def batches(scratch: Scratch) -> Iterator[Batch]:
     """A record batch for each table that has rows, in the order of the tables' first lines."""
+    state = scratch.state
     convert_long_floats(state)
-    steps = lay_out(state)
+    paths = np.empty((lay_out(scratch.address), STEP_SIZE), np.int64)
     count = int(state.control[TABLE_COUNT])
     sizes = state.tables[:count, TABLE_BYTES].tolist()
     blocks = [pa.allocate_buffer(size) for size in sizes]
     bases = np.array([block.address for block in blocks], np.int64)
-    fill(state, bases, np.empty((steps, STEP_SIZE), np.int64))
+    fill(scratch.address, address_of(bases), address_of(paths))
     by_table: list[list[list[int]]] = [[] for _ in range(count)]
     for column in state.columns[state.used[: int(state.control[USED_COUNT])]].tolist():
         by_table[column[COLUMN_TABLE]].append(column)
@@ -82,16 +85,15 @@ def batches(state: State) -> Iterator[Batch]:
 
 
 def _batch(table: int, rows: int, block: pa.Buffer, columns: list[list[int]]) -> Batch:
-    names = []
-    arrays = []
-    kinds = []
+    base = block.address
+    names, kinds, arrays = [], [], []
     new = {}
     for column in columns:
         name = string_at(column[COLUMN_NAME], column[COLUMN_LENGTH]).decode()
         kind = column[COLUMN_KIND]
         names.append(name)
         kinds.append(kind)
-        arrays.append(_array(column, rows, block))
+        arrays.append(_array(column, rows, block, base))
         if not column[COLUMN_KNOWN]:
             new[name] = KINDS[kind]
     arrays.append(pa.Array.from_buffers(TIME_TYPE, rows, [None, block.slice(0, 8 * rows)], 0))
@@ -99,20 +101,20 @@ def _batch(table: int, rows: int, block: pa.Buffer, columns: list[list[int]]) ->
     return Batch(table, pa.RecordBatch.from_arrays(arrays, schema=schema), new)
 
 
-def _array(column: list[int], rows: int, block: pa.Buffer) -> pa.Array:
-    kind, data = column[COLUMN_KIND], column[COLUMN_DATA]
+def _array(column: list[int], rows: int, block: pa.Buffer, base: int) -> pa.Array:
+    """The array over a column's buffers, which lie in ``block``, whose address is ``base``."""
+    kind, data = column[COLUMN_KIND], column[COLUMN_DATA] - base
     nulls = rows - column[COLUMN_ROWS]
-    valid = None if column[COLUMN_VALID] == NOTHING else block.slice(column[COLUMN_VALID], (rows + 7) >> 3)
-    if kind == TAG:
-        entries = column[COLUMN_VALUES]
-        offsets = block.slice(column[COLUMN_OFFSETS], 4 * (entries + 1))
-        text = block.slice(column[COLUMN_TEXT], column[COLUMN_FILLED])
+    bits = (rows + 7) >> 3
+    valid = None if column[COLUMN_VALID] == NOTHING else block.slice(column[COLUMN_VALID] - base, bits)
+    if kind == TAG or kind == STRING:
+        entries = column[COLUMN_VALUES] if kind == TAG else rows
+        offsets = block.slice(column[COLUMN_OFFSETS] - base, 4 * (entries + 1))
+        text = block.slice(column[COLUMN_TEXT] - base, column[COLUMN_FILLED])
+        if kind == STRING:
+            return pa.Array.from_buffers(_UTF8, rows, [valid, offsets, text], nulls)
         dictionary = pa.Array.from_buffers(_UTF8, entries, [None, offsets, text], 0)
         codes = block.slice(data, 4 * rows)
         return pa.DictionaryArray.from_buffers(TAG_TYPE, rows, [valid, codes], dictionary, nulls)
-    if kind == STRING:
-        offsets = block.slice(column[COLUMN_OFFSETS], 4 * (rows + 1))
-        text = block.slice(column[COLUMN_TEXT], column[COLUMN_FILLED])
-        return pa.Array.from_buffers(_UTF8, rows, [valid, offsets, text], nulls)
-    size = (rows + 7) >> 3 if kind == BOOLEAN else 8 * rows
+    size = bits if kind == BOOLEAN else 8 * rows
     return pa.Array.from_buffers(_ARROW[kind], rows, [valid, block.slice(data, size)], nulls)

@@ -57,6 +57,8 @@ from headrace.wal.lp_state import (
     ARENA,
     ARENA_END,
     CELL_COUNT,
+    CELL_ROOM,
+    CELLS,
     CHECK_UTF8,
     COLUMN_BYTES,
     COLUMN_COUNT,
@@ -65,6 +67,7 @@ from headrace.wal.lp_state import (
     COLUMN_MARK,
     COLUMN_MASK,
     COLUMN_NAME,
+    COLUMN_ROOM,
     COLUMN_USED,
     DEFAULT_TIME,
     DENSE_CELLS,
@@ -90,6 +93,7 @@ from headrace.wal.lp_state import (
     LONG_CELL,
     LONG_END,
     LONG_FLOAT_COUNT,
+    LONG_FLOAT_ROOM,
     LONG_TEXT,
     MAX_COLUMNS,
     MAX_ERRORS,
@@ -101,10 +105,12 @@ from headrace.wal.lp_state import (
     NODE_END,
     NODE_MASK,
     NODE_NEXT,
+    NODE_ROOM,
     NODE_ROWS,
     PAIR_CODE,
     PAIR_COLUMN,
     PAIR_COUNT,
+    PAIR_ROOM,
     RECORD_HEADER,
     RECORD_NODE,
     RECORD_SERIES,
@@ -114,10 +120,12 @@ from headrace.wal.lp_state import (
     SERIES_COUNT,
     SERIES_GOOD,
     SERIES_HASH,
+    SERIES_INDEX,
     SERIES_KEY,
     SERIES_LENGTH,
     SERIES_MASK,
     SERIES_NEXT,
+    SERIES_ROOM,
     SERIES_ROOT,
     SERIES_ROWS,
     SERIES_TABLE,
@@ -125,15 +133,25 @@ from headrace.wal.lp_state import (
     SERIES_TAGS,
     TABLE_COUNT,
     TABLE_MASK,
+    TABLE_ROOM,
     TABLE_ROOT,
     TABLE_ROWS,
     TABLE_WIDTH,
     UNIT,
+    USED,
     USED_COUNT,
     VALUE_COUNT,
     VALUE_MASK,
-    State,
+    VALUE_ROOM,
+    column_at,
+    error_at,
+    field_at,
+    long_float_at,
+    node_at,
+    pair_at,
     place,
+    series_at,
+    table_at,
 )
 from headrace.wal.lp_tokens import (
     EMPTY,
@@ -150,7 +168,7 @@ from headrace.wal.lp_tokens import (
     string_end,
     token,
 )
-from headrace.wal.lp_words import compiled, first_bytes, hashed, load8, load64, signed
+from headrace.wal.lp_words import add, compiled, first_bytes, get, hashed, load8, load64, put, signed
 
 _COMMA, _EQUALS, _SPACE, _QUOTE, _MINUS, _RETURN = b',= "-\r'
 _TIME_NAME: Final = signed(int.from_bytes(b"time", "little"))
@@ -191,31 +209,31 @@ def boolean(at: int) -> tuple[int, int]:
 
 
 @compiled
-def refuse(state: State, code: int, line: int, end: int, at: int, at_end: int) -> None:
+def refuse(state: int, code: int, line: int, end: int, at: int, at_end: int) -> None:
     """Count an error and keep it while there is room; the message is made later."""
-    count = state.control[ERROR_COUNT]
+    count = get(state, ERROR_COUNT)
     if count < MAX_ERRORS:
-        error = state.errors[count]
-        error[ERROR_CODE] = code
-        error[ERROR_LINE] = line
-        error[ERROR_LINE_END] = end
-        error[ERROR_AT] = at
-        error[ERROR_AT_END] = at_end
-    state.control[ERROR_COUNT] += 1
+        error = error_at(state, count)
+        put(error, ERROR_CODE, code)
+        put(error, ERROR_LINE, line)
+        put(error, ERROR_LINE_END, end)
+        put(error, ERROR_AT, at)
+        put(error, ERROR_AT_END, at_end)
+    add(state, ERROR_COUNT, 1)
 
 
 @compiled
-def refuse_column(state: State, code: int, line: int, end: int, column: int, got: int, expected: int) -> None:
-    count = state.control[ERROR_COUNT]
+def refuse_column(state: int, code: int, line: int, end: int, column: int, got: int, expected: int) -> None:
+    count = get(state, ERROR_COUNT)
     if count < MAX_ERRORS:
-        state.errors[count, ERROR_COLUMN] = column
-        state.errors[count, ERROR_GOT] = got
-        state.errors[count, ERROR_EXPECTED] = expected
+        put(error_at(state, count), ERROR_COLUMN, column)
+        put(error_at(state, count), ERROR_GOT, got)
+        put(error_at(state, count), ERROR_EXPECTED, expected)
     refuse(state, code, line, end, line, line)
 
 
 @compiled
-def token_error(state: State, found: int, line: int, end: int, at: int, when_empty: int) -> bool:
+def token_error(state: int, found: int, line: int, end: int, at: int, when_empty: int) -> bool:
     """Refuse the line if a token is not what it has to be."""
     if found == EMPTY:
         refuse(state, when_empty, line, end, at, end)
@@ -236,7 +254,7 @@ def skip_spaces(at: int, end: int) -> int:
 
 
 @compiled
-def read_series(state: State, line: int, end: int) -> tuple[int, int]:
+def read_series(state: int, line: int, end: int) -> tuple[int, int]:
     """Where measurement and tags end, and how many tags there are; (0, 0) if the line was refused."""
     at, found = token(line, end, MEASUREMENT)
     if token_error(state, found, line, end, at, INVALID_MEASUREMENT):
@@ -266,11 +284,11 @@ def read_series(state: State, line: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def read_value(state: State, line: int, end: int, at: int, row: int) -> tuple[int, int]:
+def read_value(state: int, line: int, end: int, at: int, row: int) -> tuple[int, int]:
     """The field's kind and where its value ends; NOT_A_NUMBER if there is no value, -1 if the line was refused."""
     if at >= end:
         return NOT_A_NUMBER, at
-    field = state.fields[row]
+    field = field_at(state, row)
     char = load8(at)
     if char == _QUOTE:
         closing, escapes = string_end(at + 1, end)
@@ -279,8 +297,8 @@ def read_value(state: State, line: int, end: int, at: int, row: int) -> tuple[in
         if closing - at - 1 - escapes > STRING_LIMIT:
             refuse(state, STRING_TOO_LONG, line, end, at, end)
             return -1, at
-        field[FIELD_FIRST] = at + 1
-        field[FIELD_SECOND] = (closing - at - 1) | (escapes << 32)
+        put(field, FIELD_FIRST, at + 1)
+        put(field, FIELD_SECOND, (closing - at - 1) | (escapes << 32))
         return STRING, closing + 1
     if char == _MINUS or 48 <= char <= 57:
         kind, bits, after = number(at)
@@ -290,22 +308,22 @@ def read_value(state: State, line: int, end: int, at: int, row: int) -> tuple[in
         if kind == UINTEGER_OVERFLOW:
             refuse(state, BAD_UINTEGER, line, end, at, after)
             return -1, at
-        field[FIELD_FIRST] = bits
-        field[FIELD_SECOND] = 0
+        put(field, FIELD_FIRST, bits)
+        put(field, FIELD_SECOND, 0)
         if kind == LONG_FLOAT:
-            field[FIELD_FIRST] = at
-            field[FIELD_SECOND] = after
+            put(field, FIELD_FIRST, at)
+            put(field, FIELD_SECOND, after)
             kind = FLOAT
         return kind, after
     truth, length = boolean(at)
     if length == 0 or at + length > end:
         return NOT_A_NUMBER, at
-    field[FIELD_FIRST] = truth
+    put(field, FIELD_FIRST, truth)
     return BOOLEAN, at + length
 
 
 @compiled
-def read_fields(state: State, line: int, end: int, at: int) -> tuple[int, int]:
+def read_fields(state: int, line: int, end: int, at: int) -> tuple[int, int]:
     """How many fields there are, each described in ``state.fields``, and where they end; 0 if the line was refused."""
     count = 0
     comma = at
@@ -328,11 +346,11 @@ def read_fields(state: State, line: int, end: int, at: int) -> tuple[int, int]:
             # The peer forgives a comma after the only field: what follows may be a timestamp.
             at = at if count == 1 else comma
             break
-        field = state.fields[row]
-        field[FIELD_KEY] = at
-        field[FIELD_KEY_END] = after_key
-        field[FIELD_ESCAPED] = found == ESCAPED
-        field[FIELD_KIND] = kind
+        field = field_at(state, row)
+        put(field, FIELD_KEY, at)
+        put(field, FIELD_KEY_END, after_key)
+        put(field, FIELD_ESCAPED, found == ESCAPED)
+        put(field, FIELD_KIND, kind)
         count += 1
         at = after
         if at >= end or load8(at) != _COMMA:
@@ -346,7 +364,7 @@ def read_fields(state: State, line: int, end: int, at: int) -> tuple[int, int]:
 
 
 @compiled
-def read_time(state: State, line: int, end: int, at: int) -> tuple[bool, bool, int, int, int]:
+def read_time(state: int, line: int, end: int, at: int) -> tuple[bool, bool, int, int, int]:
     """Whether the rest of the line is good, whether it is a timestamp, its value and its text."""
     start = skip_spaces(at, end)
     given = False
@@ -391,46 +409,44 @@ def scale(unit: int, value: int) -> tuple[bool, int]:
 
 
 @compiled
-def has_room(state: State, columns: int, length: int) -> bool:
+def has_room(state: int, columns: int, length: int) -> bool:
     """Whether a line of so many tags and fields, and so many bytes, fits whatever it adds."""
-    control = state.control
-    control[NEED] = columns
-    control[NEED_BYTES] = length
+    put(state, NEED, columns)
+    put(state, NEED_BYTES, length)
     return (
-        control[TABLE_COUNT] + 1 <= len(state.tables)
-        and 2 * (control[TABLE_COUNT] + 1) <= control[TABLE_MASK]
-        and control[COLUMN_COUNT] + columns <= len(state.columns)
-        and control[COLUMN_COUNT] + columns <= len(state.used)
-        and 2 * (control[COLUMN_COUNT] + columns) <= control[COLUMN_MASK]
-        and control[NODE_COUNT] + columns + 1 <= len(state.nodes)
-        and 2 * (control[NODE_COUNT] + columns + 1) <= control[NODE_MASK]
-        and control[SERIES_COUNT] + 1 <= len(state.series)
-        and 2 * (control[SERIES_COUNT] + 1) <= control[SERIES_MASK]
-        and control[PAIR_COUNT] + columns <= len(state.pairs)
-        and control[VALUE_COUNT] + columns <= len(state.values)
-        and 2 * (control[VALUE_COUNT] + columns) <= control[VALUE_MASK]
-        and control[CELL_COUNT] + RECORD_HEADER + 2 * MAX_LINE_COLUMNS <= len(state.cells)
-        and control[LONG_FLOAT_COUNT] + MAX_LINE_COLUMNS <= len(state.long_floats)
-        and control[ARENA] + length <= control[ARENA_END]
+        get(state, TABLE_COUNT) + 1 <= get(state, TABLE_ROOM)
+        and 2 * (get(state, TABLE_COUNT) + 1) <= get(state, TABLE_MASK)
+        and get(state, COLUMN_COUNT) + columns <= get(state, COLUMN_ROOM)
+        and 2 * (get(state, COLUMN_COUNT) + columns) <= get(state, COLUMN_MASK)
+        and get(state, NODE_COUNT) + columns + 1 <= get(state, NODE_ROOM)
+        and 2 * (get(state, NODE_COUNT) + columns + 1) <= get(state, NODE_MASK)
+        and get(state, SERIES_COUNT) + 1 <= get(state, SERIES_ROOM)
+        and 2 * (get(state, SERIES_COUNT) + 1) <= get(state, SERIES_MASK)
+        and get(state, PAIR_COUNT) + columns <= get(state, PAIR_ROOM)
+        and get(state, VALUE_COUNT) + columns <= get(state, VALUE_ROOM)
+        and 2 * (get(state, VALUE_COUNT) + columns) <= get(state, VALUE_MASK)
+        and get(state, CELL_COUNT) + RECORD_HEADER + 2 * MAX_LINE_COLUMNS <= get(state, CELL_ROOM)
+        and get(state, LONG_FLOAT_COUNT) + MAX_LINE_COLUMNS <= get(state, LONG_FLOAT_ROOM)
+        and get(state, ARENA) + length <= get(state, ARENA_END)
     )
 
 
 @compiled
-def resolved(state: State, at: int, end: int, found: int, kind: int) -> tuple[int, int]:
+def resolved(state: int, at: int, end: int, found: int, kind: int) -> tuple[int, int]:
     """A token's text with its escapes resolved: address and length."""
     if found != ESCAPED:
         return at, end - at
-    target = state.control[ARENA]
+    target = get(state, ARENA)
     length = resolve(at, end, kind, target)
-    state.control[ARENA] += length
+    add(state, ARENA, length)
     return target, length
 
 
 @compiled
-def add_series(state: State, table: int, line: int, end: int, tags: int, hash_: int) -> int:
+def add_series(state: int, table: int, line: int, end: int, tags: int, hash_: int) -> int:
     """Enter the series whose key is the text from ``line`` to ``end``, and its tags."""
     at, _ = token(line, end, MEASUREMENT)
-    first = state.control[PAIR_COUNT]
+    first = get(state, PAIR_COUNT)
     for i in range(tags):
         start = at + 1
         at, found = token(start, end, KEY)
@@ -439,72 +455,72 @@ def add_series(state: State, table: int, line: int, end: int, tags: int, hash_: 
         start = at + 1
         at, found = token(start, end, TAG_VALUE)
         text, length = resolved(state, start, at, found, TAG_VALUE)
-        state.pairs[first + i, PAIR_COLUMN] = column
-        state.pairs[first + i, PAIR_CODE] = code_of(state, column, text, length)
-    state.control[PAIR_COUNT] += tags
-    row = state.control[SERIES_COUNT]
-    state.control[SERIES_COUNT] += 1
-    series = state.series[row]
-    series[SERIES_KEY] = line
-    series[SERIES_LENGTH] = end - line
-    series[SERIES_NEXT] = 0
-    series[SERIES_GOOD] = 0
-    series[SERIES_ROOT] = state.tables[table, TABLE_ROOT]
-    series[SERIES_ROWS] = 0
-    series[SERIES_TABLE] = table
-    series[SERIES_HASH] = hash_
-    series[SERIES_TAGS] = first
-    series[SERIES_TAG_COUNT] = tags
-    place(state.series_index, state.control[SERIES_MASK], hash_, row)
+        put(pair_at(state, first + i), PAIR_COLUMN, column)
+        put(pair_at(state, first + i), PAIR_CODE, code_of(state, column, text, length))
+    add(state, PAIR_COUNT, tags)
+    row = get(state, SERIES_COUNT)
+    add(state, SERIES_COUNT, 1)
+    series = series_at(state, row)
+    put(series, SERIES_KEY, line)
+    put(series, SERIES_LENGTH, end - line)
+    put(series, SERIES_NEXT, 0)
+    put(series, SERIES_GOOD, 0)
+    put(series, SERIES_ROOT, get(table_at(state, table), TABLE_ROOT))
+    put(series, SERIES_ROWS, 0)
+    put(series, SERIES_TABLE, table)
+    put(series, SERIES_HASH, hash_)
+    put(series, SERIES_TAGS, first)
+    put(series, SERIES_TAG_COUNT, tags)
+    place(get(state, SERIES_INDEX), get(state, SERIES_MASK), hash_, row)
     return row
 
 
 @compiled
-def is_reserved(state: State, column: int) -> bool:
+def is_reserved(state: int, column: int) -> bool:
     return (
-        state.columns[column, COLUMN_LENGTH] == 4
-        and load64(state.columns[column, COLUMN_NAME]) & first_bytes(4) == _TIME_NAME
+        get(column_at(state, column), COLUMN_LENGTH) == 4
+        and load64(get(column_at(state, column), COLUMN_NAME)) & first_bytes(4) == _TIME_NAME
     )
 
 
 @compiled
-def kind_in_line(state: State, column: int, fields: int) -> int:
+def kind_in_line(state: int, column: int, fields: int) -> int:
     """The kind an unsettled column has by what the line said about it before its field number ``fields``."""
     for i in range(fields):
-        if state.fields[i, FIELD_COLUMN] == column:
-            return state.fields[i, FIELD_KIND]
+        if get(field_at(state, i), FIELD_COLUMN) == column:
+            return get(field_at(state, i), FIELD_KIND)
     return TAG
 
 
 @compiled
-def check(state: State, line: int, end: int, series: int, fields: int) -> int:
+def check(state: int, line: int, end: int, series: int, fields: int) -> int:
     """How many columns the line would be the first good one to use; -1 if it was refused."""
-    state.control[LINE_SERIAL] += 1
-    serial = state.control[LINE_SERIAL]
+    add(state, LINE_SERIAL, 1)
+    serial = get(state, LINE_SERIAL)
     unused = 0
-    first = state.series[series, SERIES_TAGS]
-    for i in range(state.series[series, SERIES_TAG_COUNT]):
-        column = state.pairs[first + i, PAIR_COLUMN]
-        kind = state.columns[column, COLUMN_KIND]
+    first = get(series_at(state, series), SERIES_TAGS)
+    for i in range(get(series_at(state, series), SERIES_TAG_COUNT)):
+        column = get(pair_at(state, first + i), PAIR_COLUMN)
+        kind = get(column_at(state, column), COLUMN_KIND)
         if is_reserved(state, column):
             refuse_column(state, RESERVED_COLUMN, line, end, column, TAG, kind)
             return -1
-        if state.columns[column, COLUMN_MARK] == serial:
+        if get(column_at(state, column), COLUMN_MARK) == serial:
             refuse_column(state, DUPLICATE_TAG, line, end, column, TAG, kind)
             return -1
         if kind != UNSETTLED and kind != TAG:
             refuse_column(state, TYPE_CONFLICT, line, end, column, TAG, kind)
             return -1
-        state.columns[column, COLUMN_MARK] = serial
-        unused += 1 - state.columns[column, COLUMN_USED]
+        put(column_at(state, column), COLUMN_MARK, serial)
+        unused += 1 - get(column_at(state, column), COLUMN_USED)
     for i in range(fields):
-        column = state.fields[i, FIELD_COLUMN]
-        got = state.fields[i, FIELD_KIND]
+        column = get(field_at(state, i), FIELD_COLUMN)
+        got = get(field_at(state, i), FIELD_KIND)
         if is_reserved(state, column):
             refuse_column(state, RESERVED_COLUMN, line, end, column, got, got)
             return -1
-        expected = state.columns[column, COLUMN_KIND]
-        again = state.columns[column, COLUMN_MARK] == serial
+        expected = get(column_at(state, column), COLUMN_KIND)
+        again = get(column_at(state, column), COLUMN_MARK) == serial
         if expected == UNSETTLED:
             expected = kind_in_line(state, column, i) if again else got
         if expected != got:
@@ -513,66 +529,66 @@ def check(state: State, line: int, end: int, series: int, fields: int) -> int:
         if again:
             refuse_column(state, DUPLICATE_FIELD, line, end, column, got, expected)
             return -1
-        state.columns[column, COLUMN_MARK] = serial
-        unused += 1 - state.columns[column, COLUMN_USED]
+        put(column_at(state, column), COLUMN_MARK, serial)
+        unused += 1 - get(column_at(state, column), COLUMN_USED)
     return unused
 
 
 @compiled
-def use(state: State, table: int, column: int, kind: int) -> None:
+def use(state: int, table: int, column: int, kind: int) -> None:
     """A good line has the column: settle its kind and, the first time, give it its place among the columns."""
-    state.columns[column, COLUMN_KIND] = kind
-    if state.columns[column, COLUMN_USED] == 0:
-        state.columns[column, COLUMN_USED] = 1
-        state.used[state.control[USED_COUNT]] = column
-        state.control[USED_COUNT] += 1
-        state.tables[table, TABLE_WIDTH] += 1
+    put(column_at(state, column), COLUMN_KIND, kind)
+    if get(column_at(state, column), COLUMN_USED) == 0:
+        put(column_at(state, column), COLUMN_USED, 1)
+        put(get(state, USED), get(state, USED_COUNT), column)
+        add(state, USED_COUNT, 1)
+        add(table_at(state, table), TABLE_WIDTH, 1)
 
 
 @compiled
-def record(state: State, table: int, series: int, fields: int, time: int) -> None:
+def record(state: int, table: int, series: int, fields: int, time: int) -> None:
     """Enter the good line's row, and the path of its fields for the fast loop to follow."""
-    first = state.series[series, SERIES_TAGS]
-    for i in range(state.series[series, SERIES_TAG_COUNT]):
-        use(state, table, state.pairs[first + i, PAIR_COLUMN], TAG)
-    state.series[series, SERIES_GOOD] = 1
-    start = state.control[CELL_COUNT]
-    cells = state.cells
-    node = state.tables[table, TABLE_ROOT]
+    first = get(series_at(state, series), SERIES_TAGS)
+    for i in range(get(series_at(state, series), SERIES_TAG_COUNT)):
+        use(state, table, get(pair_at(state, first + i), PAIR_COLUMN), TAG)
+    put(series_at(state, series), SERIES_GOOD, 1)
+    start = get(state, CELL_COUNT)
+    node = get(table_at(state, table), TABLE_ROOT)
     at = start + RECORD_HEADER
     for i in range(fields):
-        field = state.fields[i]
-        column, kind = field[FIELD_COLUMN], field[FIELD_KIND]
+        field = field_at(state, i)
+        column, kind = get(field, FIELD_COLUMN), get(field, FIELD_KIND)
         use(state, table, column, kind)
-        child = child_for(state, node, column, kind, field[FIELD_KEY], field[FIELD_KEY_END] + 1 - field[FIELD_KEY])
-        state.nodes[node, NODE_NEXT] = child
+        child = child_for(
+            state, node, column, kind, get(field, FIELD_KEY), get(field, FIELD_KEY_END) + 1 - get(field, FIELD_KEY)
+        )
+        put(node_at(state, node), NODE_NEXT, child)
         node = child
-        cells[at] = field[FIELD_FIRST]
+        put(get(state, CELLS), at, get(field, FIELD_FIRST))
         if kind == STRING:
-            second = field[FIELD_SECOND]
-            cells[at + 1] = second
-            state.columns[column, COLUMN_BYTES] += (second & _FOUR) - (second >> 32)
-        elif kind == FLOAT and field[FIELD_SECOND] != 0:
-            row = state.control[LONG_FLOAT_COUNT]
-            state.control[LONG_FLOAT_COUNT] += 1
-            state.long_floats[row, LONG_CELL] = at
-            state.long_floats[row, LONG_TEXT] = field[FIELD_FIRST]
-            state.long_floats[row, LONG_END] = field[FIELD_SECOND]
-        at = start + state.nodes[node, NODE_END]
-    cells[start + RECORD_SERIES] = series
-    cells[start + RECORD_NODE] = node
-    cells[start + RECORD_TIME] = time
-    state.nodes[node, NODE_ROWS] += 1
-    state.series[series, SERIES_ROWS] += 1
-    state.tables[table, TABLE_ROWS] += 1
-    state.control[CELL_COUNT] = at
-    state.control[ROW_COUNT] += 1
+            second = get(field, FIELD_SECOND)
+            put(get(state, CELLS), at + 1, second)
+            add(column_at(state, column), COLUMN_BYTES, (second & _FOUR) - (second >> 32))
+        elif kind == FLOAT and get(field, FIELD_SECOND) != 0:
+            row = get(state, LONG_FLOAT_COUNT)
+            add(state, LONG_FLOAT_COUNT, 1)
+            put(long_float_at(state, row), LONG_CELL, at)
+            put(long_float_at(state, row), LONG_TEXT, get(field, FIELD_FIRST))
+            put(long_float_at(state, row), LONG_END, get(field, FIELD_SECOND))
+        at = start + get(node_at(state, node), NODE_END)
+    put(get(state, CELLS), start + RECORD_SERIES, series)
+    put(get(state, CELLS), start + RECORD_NODE, node)
+    put(get(state, CELLS), start + RECORD_TIME, time)
+    add(node_at(state, node), NODE_ROWS, 1)
+    add(series_at(state, series), SERIES_ROWS, 1)
+    add(table_at(state, table), TABLE_ROWS, 1)
+    put(state, CELL_COUNT, at)
+    add(state, ROW_COUNT, 1)
 
 
 @compiled
-def read_line(state: State, line: int, limit: int, final: bool) -> tuple[int, int]:
+def read_line(state: int, line: int, limit: int, final: bool) -> tuple[int, int]:
     """Take or refuse the line at ``line``; why to stop, if not DONE, and where the next line starts."""
-    control = state.control
     newline, ended = line_end(line, limit)
     if not ended and not final:
         return INCOMPLETE, line
@@ -580,7 +596,7 @@ def read_line(state: State, line: int, limit: int, final: bool) -> tuple[int, in
     following = newline + 1
     if end == line:
         return DONE, following
-    if control[CHECK_UTF8] and not is_utf8(line, end):
+    if get(state, CHECK_UTF8) and not is_utf8(line, end):
         refuse(state, INVALID_UTF8, line, end, line, end)
         return DONE, following
     series_end, tags = read_series(state, line, end)
@@ -597,44 +613,44 @@ def read_line(state: State, line: int, limit: int, final: bool) -> tuple[int, in
 
     after, found = token(line, series_end, MEASUREMENT)
     name, length = resolved(state, line, after, found, MEASUREMENT)
-    hash_ = hashed(name, length, control[SEED])
+    hash_ = hashed(name, length, get(state, SEED))
     table = find_table(state, name, length, hash_)
     if table == NONE:
-        if control[TABLE_COUNT] >= MAX_TABLES:
+        if get(state, TABLE_COUNT) >= MAX_TABLES:
             refuse(state, TOO_MANY_TABLES, line, end, line, end)
             return DONE, following
         add_table(state, name, length, hash_)
         return LOOK_UP, line
-    hash_ = hashed(line, series_end - line, control[SEED])
+    hash_ = hashed(line, series_end - line, get(state, SEED))
     series = find_series(state, line, series_end - line, hash_)
     if series == NONE:
         series = add_series(state, table, line, series_end, tags, hash_)
     for i in range(fields):
-        field = state.fields[i]
-        found = ESCAPED if field[FIELD_ESCAPED] else EMPTY
-        name, length = resolved(state, field[FIELD_KEY], field[FIELD_KEY_END], found, KEY)
-        field[FIELD_COLUMN] = column_of(state, table, name, length)
+        field = field_at(state, i)
+        found = ESCAPED if get(field, FIELD_ESCAPED) else EMPTY
+        name, length = resolved(state, get(field, FIELD_KEY), get(field, FIELD_KEY_END), found, KEY)
+        put(field, FIELD_COLUMN, column_of(state, table, name, length))
 
     unused = check(state, line, end, series, fields)
     if unused < 0:
         return DONE, following
     if given:
-        good, time = scale(control[UNIT], time)
+        good, time = scale(get(state, UNIT), time)
         if not good:
             refuse(state, TIME_OUT_OF_RANGE, line, end, time_text, time_end)
             return DONE, following
     else:
-        time = control[DEFAULT_TIME]
-    if control[USED_COUNT] + unused > MAX_COLUMNS:
+        time = get(state, DEFAULT_TIME)
+    if get(state, USED_COUNT) + unused > MAX_COLUMNS:
         refuse(state, TOO_MANY_COLUMNS, line, end, line, end)
         return DONE, following
-    rows, width = state.tables[table, TABLE_ROWS], state.tables[table, TABLE_WIDTH]
-    cells = control[DENSE_CELLS] + width + unused + unused * rows
-    if cells > control[DENSE_LIMIT]:
+    rows, width = get(table_at(state, table), TABLE_ROWS), get(table_at(state, table), TABLE_WIDTH)
+    cells = get(state, DENSE_CELLS) + width + unused + unused * rows
+    if cells > get(state, DENSE_LIMIT):
         refuse(state, TOO_SPARSE, line, end, line, end)
         return DONE, following
-    control[DENSE_CELLS] = cells
+    put(state, DENSE_CELLS, cells)
     record(state, table, series, fields, time)
-    state.series[control[LAST_SERIES], SERIES_NEXT] = series
-    control[LAST_SERIES] = series
+    put(series_at(state, get(state, LAST_SERIES)), SERIES_NEXT, series)
+    put(state, LAST_SERIES, series)
     return DONE, following

@@ -13,9 +13,11 @@ from headrace.wal.lp_state import (
     COLUMN_BYTES,
     COLUMN_COUNT,
     COLUMN_HASH,
+    COLUMN_INDEX,
     COLUMN_LENGTH,
     COLUMN_MASK,
     COLUMN_NAME,
+    COLUMN_SIZE,
     COLUMN_TABLE,
     COLUMN_VALUES,
     NODE_CHILD,
@@ -24,6 +26,7 @@ from headrace.wal.lp_state import (
     NODE_DEPTH,
     NODE_END,
     NODE_HASH,
+    NODE_INDEX,
     NODE_KEY,
     NODE_KIND,
     NODE_LENGTH,
@@ -31,135 +34,161 @@ from headrace.wal.lp_state import (
     NODE_NEXT,
     NODE_PARENT,
     NODE_SIBLING,
+    NODE_SIZE,
     NODE_SLOT,
     NODE_WORD,
     NODE_WORD_MASK,
     RECORD_HEADER,
     SEED,
     SERIES_HASH,
+    SERIES_INDEX,
     SERIES_KEY,
     SERIES_LENGTH,
     SERIES_MASK,
     TABLE_COUNT,
     TABLE_HASH,
+    TABLE_INDEX,
     TABLE_LENGTH,
     TABLE_MASK,
     TABLE_NAME,
     TABLE_ROOT,
+    TABLE_SIZE,
     VALUE_CODE,
     VALUE_COLUMN,
     VALUE_COUNT,
     VALUE_HASH,
+    VALUE_INDEX,
     VALUE_LENGTH,
     VALUE_MASK,
     VALUE_TEXT,
-    State,
+    column_at,
+    node_at,
     place,
+    series_at,
+    table_at,
+    value_at,
 )
-from headrace.wal.lp_words import HASH_KEY, compiled, first_bytes, hashed, load8, load64, mixed, same
+from headrace.wal.lp_words import (
+    HASH_KEY,
+    add,
+    clear,
+    compiled,
+    first_bytes,
+    get,
+    hashed,
+    load8,
+    load64,
+    mixed,
+    put,
+    same,
+)
 
 NONE: Final = -1
 _NEWLINE: Final = 10
 
 
 @compiled
-def find_table(state: State, name: int, length: int, hash_: int) -> int:
-    mask = state.control[TABLE_MASK]
+def find_table(state: int, name: int, length: int, hash_: int) -> int:
+    mask = get(state, TABLE_MASK)
     at = hash_ & mask
-    while state.table_index[at] != 0:
-        row = state.table_index[at] - 1
-        table = state.tables[row]
-        if table[TABLE_HASH] == hash_ and table[TABLE_LENGTH] == length and same(table[TABLE_NAME], name, length):
+    while get(get(state, TABLE_INDEX), at) != 0:
+        row = get(get(state, TABLE_INDEX), at) - 1
+        table = table_at(state, row)
+        if (
+            get(table, TABLE_HASH) == hash_
+            and get(table, TABLE_LENGTH) == length
+            and same(get(table, TABLE_NAME), name, length)
+        ):
             return row
         at = (at + 1) & mask
     return NONE
 
 
 @compiled
-def add_table(state: State, name: int, length: int, hash_: int) -> int:
+def add_table(state: int, name: int, length: int, hash_: int) -> int:
     """A new table and the root of its field paths."""
-    root = state.control[NODE_COUNT]
-    state.control[NODE_COUNT] += 1
-    state.nodes[root] = 0
-    state.nodes[root, NODE_END] = RECORD_HEADER
-    row = state.control[TABLE_COUNT]
-    state.control[TABLE_COUNT] += 1
-    state.tables[row] = 0
-    state.tables[row, TABLE_NAME] = name
-    state.tables[row, TABLE_LENGTH] = length
-    state.tables[row, TABLE_HASH] = hash_
-    state.tables[row, TABLE_ROOT] = root
-    place(state.table_index, state.control[TABLE_MASK], hash_, row)
+    root = get(state, NODE_COUNT)
+    add(state, NODE_COUNT, 1)
+    clear(node_at(state, root), 8 * NODE_SIZE)
+    put(node_at(state, root), NODE_END, RECORD_HEADER)
+    row = get(state, TABLE_COUNT)
+    add(state, TABLE_COUNT, 1)
+    clear(table_at(state, row), 8 * TABLE_SIZE)
+    put(table_at(state, row), TABLE_NAME, name)
+    put(table_at(state, row), TABLE_LENGTH, length)
+    put(table_at(state, row), TABLE_HASH, hash_)
+    put(table_at(state, row), TABLE_ROOT, root)
+    place(get(state, TABLE_INDEX), get(state, TABLE_MASK), hash_, row)
     return row
 
 
 @compiled
-def column_of(state: State, table: int, name: int, length: int) -> int:
+def column_of(state: int, table: int, name: int, length: int) -> int:
     """The column of that name, added without a kind if it is new."""
-    hash_ = mixed(hashed(name, length, state.control[SEED]) + table, HASH_KEY)
-    mask = state.control[COLUMN_MASK]
+    hash_ = mixed(hashed(name, length, get(state, SEED)) + table, HASH_KEY)
+    mask = get(state, COLUMN_MASK)
     at = hash_ & mask
-    while state.column_index[at] != 0:
-        row = state.column_index[at] - 1
+    while get(get(state, COLUMN_INDEX), at) != 0:
+        row = get(get(state, COLUMN_INDEX), at) - 1
         if (
-            state.columns[row, COLUMN_HASH] == hash_
-            and state.columns[row, COLUMN_TABLE] == table
-            and state.columns[row, COLUMN_LENGTH] == length
-            and same(state.columns[row, COLUMN_NAME], name, length)
+            get(column_at(state, row), COLUMN_HASH) == hash_
+            and get(column_at(state, row), COLUMN_TABLE) == table
+            and get(column_at(state, row), COLUMN_LENGTH) == length
+            and same(get(column_at(state, row), COLUMN_NAME), name, length)
         ):
             return row
         at = (at + 1) & mask
-    row = state.control[COLUMN_COUNT]
-    state.control[COLUMN_COUNT] += 1
-    state.columns[row] = 0
-    state.columns[row, COLUMN_TABLE] = table
-    state.columns[row, COLUMN_NAME] = name
-    state.columns[row, COLUMN_LENGTH] = length
-    state.columns[row, COLUMN_HASH] = hash_
-    state.column_index[at] = row + 1
+    row = get(state, COLUMN_COUNT)
+    add(state, COLUMN_COUNT, 1)
+    clear(column_at(state, row), 8 * COLUMN_SIZE)
+    put(column_at(state, row), COLUMN_TABLE, table)
+    put(column_at(state, row), COLUMN_NAME, name)
+    put(column_at(state, row), COLUMN_LENGTH, length)
+    put(column_at(state, row), COLUMN_HASH, hash_)
+    put(get(state, COLUMN_INDEX), at, row + 1)
     return row
 
 
 @compiled
-def code_of(state: State, column: int, text: int, length: int) -> int:
+def code_of(state: int, column: int, text: int, length: int) -> int:
     """The place of a tag's value in its column's dictionary, added if it is new."""
-    hash_ = mixed(hashed(text, length, state.control[SEED]) + column, HASH_KEY)
-    mask = state.control[VALUE_MASK]
+    hash_ = mixed(hashed(text, length, get(state, SEED)) + column, HASH_KEY)
+    mask = get(state, VALUE_MASK)
     at = hash_ & mask
-    while state.value_index[at] != 0:
-        row = state.value_index[at] - 1
+    while get(get(state, VALUE_INDEX), at) != 0:
+        row = get(get(state, VALUE_INDEX), at) - 1
         if (
-            state.values[row, VALUE_HASH] == hash_
-            and state.values[row, VALUE_COLUMN] == column
-            and state.values[row, VALUE_LENGTH] == length
-            and same(state.values[row, VALUE_TEXT], text, length)
+            get(value_at(state, row), VALUE_HASH) == hash_
+            and get(value_at(state, row), VALUE_COLUMN) == column
+            and get(value_at(state, row), VALUE_LENGTH) == length
+            and same(get(value_at(state, row), VALUE_TEXT), text, length)
         ):
-            return state.values[row, VALUE_CODE]
+            return get(value_at(state, row), VALUE_CODE)
         at = (at + 1) & mask
-    row = state.control[VALUE_COUNT]
-    state.control[VALUE_COUNT] += 1
-    code = state.columns[column, COLUMN_VALUES]
-    state.columns[column, COLUMN_VALUES] += 1
-    state.columns[column, COLUMN_BYTES] += length
-    state.values[row, VALUE_COLUMN] = column
-    state.values[row, VALUE_TEXT] = text
-    state.values[row, VALUE_LENGTH] = length
-    state.values[row, VALUE_HASH] = hash_
-    state.values[row, VALUE_CODE] = code
-    state.value_index[at] = row + 1
+    row = get(state, VALUE_COUNT)
+    add(state, VALUE_COUNT, 1)
+    code = get(column_at(state, column), COLUMN_VALUES)
+    add(column_at(state, column), COLUMN_VALUES, 1)
+    add(column_at(state, column), COLUMN_BYTES, length)
+    put(value_at(state, row), VALUE_COLUMN, column)
+    put(value_at(state, row), VALUE_TEXT, text)
+    put(value_at(state, row), VALUE_LENGTH, length)
+    put(value_at(state, row), VALUE_HASH, hash_)
+    put(value_at(state, row), VALUE_CODE, code)
+    put(get(state, VALUE_INDEX), at, row + 1)
     return code
 
 
 @compiled
-def find_series(state: State, key: int, length: int, hash_: int) -> int:
-    mask = state.control[SERIES_MASK]
+def find_series(state: int, key: int, length: int, hash_: int) -> int:
+    mask = get(state, SERIES_MASK)
     at = hash_ & mask
-    while state.series_index[at] != 0:
-        row = state.series_index[at] - 1
+    while get(get(state, SERIES_INDEX), at) != 0:
+        row = get(get(state, SERIES_INDEX), at) - 1
         if (
-            state.series[row, SERIES_HASH] == hash_
-            and state.series[row, SERIES_LENGTH] == length
-            and same(state.series[row, SERIES_KEY], key, length)
+            get(series_at(state, row), SERIES_HASH) == hash_
+            and get(series_at(state, row), SERIES_LENGTH) == length
+            and same(get(series_at(state, row), SERIES_KEY), key, length)
         ):
             return row
         at = (at + 1) & mask
@@ -167,41 +196,41 @@ def find_series(state: State, key: int, length: int, hash_: int) -> int:
 
 
 @compiled
-def child_for(state: State, parent: int, column: int, kind: int, key: int, length: int) -> int:
+def child_for(state: int, parent: int, column: int, kind: int, key: int, length: int) -> int:
     """The node for a field after the path that ends in ``parent``, added if it is new.
 
     ``key`` is the field's key as it stands in the line, its equals sign included.
     """
-    hash_ = mixed((parent << 32) ^ column ^ state.control[SEED], HASH_KEY) | 1
-    mask = state.control[NODE_MASK]
+    hash_ = mixed((parent << 32) ^ column ^ get(state, SEED), HASH_KEY) | 1
+    mask = get(state, NODE_MASK)
     at = hash_ & mask
-    while state.node_index[at] != 0:
-        row = state.node_index[at] - 1
-        if state.nodes[row, NODE_PARENT] == parent and state.nodes[row, NODE_COLUMN] == column:
+    while get(get(state, NODE_INDEX), at) != 0:
+        row = get(get(state, NODE_INDEX), at) - 1
+        if get(node_at(state, row), NODE_PARENT) == parent and get(node_at(state, row), NODE_COLUMN) == column:
             return row
         at = (at + 1) & mask
-    row = state.control[NODE_COUNT]
-    state.control[NODE_COUNT] += 1
-    state.node_index[at] = row + 1
-    node = state.nodes[row]
-    node[:] = 0
-    node[NODE_WORD_MASK] = first_bytes(length)
-    node[NODE_WORD] = load64(key) & first_bytes(length)
+    row = get(state, NODE_COUNT)
+    add(state, NODE_COUNT, 1)
+    put(get(state, NODE_INDEX), at, row + 1)
+    node = node_at(state, row)
+    clear(node, 8 * NODE_SIZE)
+    put(node, NODE_WORD_MASK, first_bytes(length))
+    put(node, NODE_WORD, load64(key) & first_bytes(length))
     for i in range(length):
         if load8(key + i) == _NEWLINE:
             # The fast loop must not run over the end of the line: no text looks like this.
-            node[NODE_WORD] = -1
-            node[NODE_WORD_MASK] = -1
-    node[NODE_LENGTH] = length
-    node[NODE_KEY] = key
-    node[NODE_KIND] = kind
-    node[NODE_COLUMN] = column
-    node[NODE_SIBLING] = state.nodes[parent, NODE_CHILD]
-    node[NODE_PARENT] = parent
-    node[NODE_SLOT] = state.nodes[parent, NODE_END]
-    node[NODE_END] = node[NODE_SLOT] + (2 if kind == STRING else 1)
-    node[NODE_DEPTH] = state.nodes[parent, NODE_DEPTH] + 1
-    node[NODE_HASH] = hash_
-    state.nodes[parent, NODE_CHILD] = row
-    state.nodes[parent, NODE_NEXT] = row
+            put(node, NODE_WORD, -1)
+            put(node, NODE_WORD_MASK, -1)
+    put(node, NODE_LENGTH, length)
+    put(node, NODE_KEY, key)
+    put(node, NODE_KIND, kind)
+    put(node, NODE_COLUMN, column)
+    put(node, NODE_SIBLING, get(node_at(state, parent), NODE_CHILD))
+    put(node, NODE_PARENT, parent)
+    put(node, NODE_SLOT, get(node_at(state, parent), NODE_END))
+    put(node, NODE_END, get(node, NODE_SLOT) + (2 if kind == STRING else 1))
+    put(node, NODE_DEPTH, get(node_at(state, parent), NODE_DEPTH) + 1)
+    put(node, NODE_HASH, hash_)
+    put(node_at(state, parent), NODE_CHILD, row)
+    put(node_at(state, parent), NODE_NEXT, row)
     return row

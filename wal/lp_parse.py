@@ -6,6 +6,7 @@ kernels see always ends with a newline and with memory that may be read behind i
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from ctypes import string_at
 from typing import Final
@@ -66,7 +67,7 @@ class Body:
     def is_utf8(self) -> bool:
         if self.data.isascii():
             return True
-        offsets = pa.py_buffer(len(self.data).to_bytes(8, "little")[:4].rjust(8, b"\0"))
+        offsets = pa.py_buffer(struct.pack("<ii", 0, len(self.data)))
         try:
             pa.Array.from_buffers(_UTF8, 1, [None, offsets, self._buffer]).validate(full=True)
         except pa.ArrowInvalid:
@@ -116,7 +117,7 @@ def parse(
     state = scratch.state
     count = int(state.control[TABLE_COUNT])
     names = [string_at(row[TABLE_NAME], row[TABLE_LENGTH]).decode() for row in state.tables[:count].tolist()]
-    made = list(batches(state)) if state.control[ROW_COUNT] else []
+    made = list(batches(scratch)) if state.control[ROW_COUNT] else []
     error_count = int(state.control[ERROR_COUNT])
     refusals = _refusals(scratch, body, precision) if error_count else []
     return Outcome(made, names, refusals, error_count, int(state.control[ROW_COUNT]))
@@ -125,7 +126,7 @@ def parse(
 def _run(scratch: Scratch, position: int, end: int, final: bool, schemas: Callable[[str], TableSchema | None]) -> int:
     """Scan one part of the body; gives the address of what is left of it."""
     while position < end:
-        reason = scan(scratch.state, position, end, final)
+        reason = scan(scratch.address, position, end, final)
         state = scratch.state
         position = int(state.control[POSITION])
         if reason in (DONE, INCOMPLETE):

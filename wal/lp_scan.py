@@ -19,6 +19,8 @@ from headrace.wal.lp_names import NONE, find_series
 from headrace.wal.lp_numbers import LONG_FLOAT, digits, number
 from headrace.wal.lp_state import (
     CELL_COUNT,
+    CELL_ROOM,
+    CELLS,
     CHECK_UTF8,
     COLUMN_BYTES,
     DEFAULT_TIME,
@@ -28,6 +30,7 @@ from headrace.wal.lp_state import (
     LONG_CELL,
     LONG_END,
     LONG_FLOAT_COUNT,
+    LONG_FLOAT_ROOM,
     LONG_TEXT,
     MAX_LINE_COLUMNS,
     NEED,
@@ -40,8 +43,10 @@ from headrace.wal.lp_state import (
     NODE_NEXT,
     NODE_ROWS,
     NODE_SIBLING,
+    NODE_SIZE,
     NODE_WORD,
     NODE_WORD_MASK,
+    NODES,
     POSITION,
     RECORD_HEADER,
     RECORD_NODE,
@@ -49,19 +54,21 @@ from headrace.wal.lp_state import (
     RECORD_TIME,
     ROW_COUNT,
     SEED,
+    SERIES,
     SERIES_GOOD,
     SERIES_KEY,
     SERIES_LENGTH,
     SERIES_NEXT,
     SERIES_ROOT,
     SERIES_ROWS,
+    SERIES_SIZE,
     SERIES_TABLE,
-    STATE,
     TABLE_ROWS,
     TABLE_WIDTH,
     UNIT,
-    State,
-    Words,
+    column_at,
+    long_float_at,
+    table_at,
 )
 from headrace.wal.lp_tokens import STRING_LIMIT
 from headrace.wal.lp_words import (
@@ -69,16 +76,20 @@ from headrace.wal.lp_words import (
     HASH_KEY,
     LENGTH_KEY,
     QUOTES,
+    add,
     compiled,
     control_bytes,
     every_byte,
     first_bytes,
+    get,
     hashed,
     kernel,
     load8,
     load64,
     mixed,
+    put,
     same,
+    store64,
     trailing_zeros,
     zero_bytes,
 )
@@ -86,6 +97,9 @@ from numba import types
 
 _TAB, _NEWLINE, _RETURN, _SPACE, _QUOTE, _HASH, _COMMA, _BACKSLASH, _MINUS = b'\t\n\r "#,\\-'
 _NEWLINES: Final = every_byte(_NEWLINE)
+_INTEGER_MARK: Final = ord("i")
+_NODE: Final = 8 * NODE_SIZE
+_SERIES: Final = 8 * SERIES_SIZE
 _ALTERNATIVES: Final = 8  # keys tried where the expected one is not, before the line goes the general way
 
 
@@ -97,9 +111,9 @@ def next_newline(at: int, end: int) -> int:
 
 
 @compiled
-def seen_series(state: State, line: int, end: int) -> int:
+def seen_series(state: int, line: int, end: int) -> int:
     """The series of the line at ``line`` if there was a line of it before; NONE otherwise."""
-    hash_ = state.control[SEED]
+    hash_ = get(state, SEED)
     at = line
     while True:
         word = load64(at)
@@ -122,29 +136,30 @@ def seen_series(state: State, line: int, end: int) -> int:
             key_end += 2 if stop == _BACKSLASH else 1
         if key_end >= end or stop != _SPACE:
             return NONE
-        hash_ = hashed(line, key_end - line, state.control[SEED])
+        hash_ = hashed(line, key_end - line, get(state, SEED))
     else:
         return NONE
     return find_series(state, line, key_end - line, hash_)
 
 
 @compiled
-def alternative(nodes: Words, parent: int, at: int) -> int:
-    """The child of ``parent`` whose key stands at ``at``, among the newest; 0 if none does."""
-    child = nodes[parent, NODE_CHILD]
-    for _ in range(_ALTERNATIVES):
-        if child == 0 or has_key(nodes, child, at):
-            return child
-        child = nodes[child, NODE_SIBLING]
-    return 0
+def has_key(node: int, at: int) -> bool:
+    """Whether the key of the node at address ``node`` stands at ``at``."""
+    if (load64(at) ^ get(node, NODE_WORD)) & get(node, NODE_WORD_MASK) != 0:
+        return False
+    length = get(node, NODE_LENGTH)
+    return length <= 8 or same(at + 8, get(node, NODE_KEY) + 8, length - 8)
 
 
 @compiled
-def has_key(nodes: Words, node: int, at: int) -> bool:
-    if (load64(at) ^ nodes[node, NODE_WORD]) & nodes[node, NODE_WORD_MASK] != 0:
-        return False
-    length = nodes[node, NODE_LENGTH]
-    return length <= 8 or same(at + 8, nodes[node, NODE_KEY] + 8, length - 8)
+def alternative(nodes: int, parent: int, at: int) -> int:
+    """The child of ``parent`` whose key stands at ``at``, among the newest; 0 if none does."""
+    child = get(nodes + parent * _NODE, NODE_CHILD)
+    for _ in range(_ALTERNATIVES):
+        if child == 0 or has_key(nodes + child * _NODE, at):
+            return child
+        child = get(nodes + child * _NODE, NODE_SIBLING)
+    return 0
 
 
 @compiled
@@ -173,69 +188,63 @@ def plain_string_end(at: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def fast_line(
-    control: Words,
-    nodes: Words,
-    series: Words,
-    tables: Words,
-    columns: Words,
-    cells: Words,
-    long_floats: Words,
-    state: State,
-    line: int,
-    end: int,
-    unit: int,
-) -> int:
-    """Take the line at ``line``; gives the start of the next one, or 0 if the line is not for this loop."""
-    last = control[LAST_SERIES]
-    row = series[last, SERIES_NEXT]
-    length = series[row, SERIES_LENGTH]
+def fast_line(state: int, nodes: int, series: int, cells: int, line: int, end: int, unit: int) -> int:
+    """Take the line at ``line``; gives the start of the next one, or 0 if the line is not for this loop.
+
+    ``nodes``, ``series`` and ``cells`` are the addresses of those arrays.
+    """
+    last = series + get(state, LAST_SERIES) * _SERIES
+    row = get(last, SERIES_NEXT)
+    of_row = series + row * _SERIES
+    length = get(of_row, SERIES_LENGTH)
     at = line + length
-    if row == 0 or at >= end or load8(at) != _SPACE or not same(line, series[row, SERIES_KEY], length):
+    if row == 0 or at >= end or load8(at) != _SPACE or not same(line, get(of_row, SERIES_KEY), length):
         row = seen_series(state, line, end)
         if row == NONE:
             return 0
-        series[last, SERIES_NEXT] = row
-        at = line + series[row, SERIES_LENGTH]
-    if series[row, SERIES_GOOD] == 0:
+        put(last, SERIES_NEXT, row)
+        of_row = series + row * _SERIES
+        at = line + get(of_row, SERIES_LENGTH)
+    if get(of_row, SERIES_GOOD) == 0:
         return 0
     at += 1
-    start = control[CELL_COUNT]
-    cell = start + RECORD_HEADER
-    long_count = control[LONG_FLOAT_COUNT]
-    node = series[row, SERIES_ROOT]
+    start = get(state, CELL_COUNT)
+    cell = cells + 8 * (start + RECORD_HEADER)
+    long_count = get(state, LONG_FLOAT_COUNT)
+    node = get(of_row, SERIES_ROOT)
     while True:
-        child = nodes[node, NODE_NEXT]
-        if not has_key(nodes, child, at):
+        child = get(nodes + node * _NODE, NODE_NEXT)
+        of_node = nodes + child * _NODE
+        if not has_key(of_node, at):
             child = alternative(nodes, node, at)
             if child == 0:
                 return 0
-            nodes[node, NODE_NEXT] = child
-        at += nodes[child, NODE_LENGTH]
+            put(nodes + node * _NODE, NODE_NEXT, child)
+            of_node = nodes + child * _NODE
         node = child
-        expected = nodes[node, NODE_KIND]
+        at += get(of_node, NODE_LENGTH)
+        expected = get(of_node, NODE_KIND)
         if expected == INTEGER:
             negative = load8(at) == _MINUS
             if negative:
                 at += 1
             count, value = digits(at)
             at += count
-            if count == 0 or count > 18 or load8(at) != 105:  # i
+            if count == 0 or count > 18 or load8(at) != _INTEGER_MARK:
                 return 0
             at += 1
-            cells[cell] = -value if negative else value
-            cell += 1
+            store64(cell, -value if negative else value)
         elif expected == FLOAT:
             kind, bits, after = number(at)
             if kind == LONG_FLOAT:
-                long_floats[long_count, LONG_CELL] = cell
-                long_floats[long_count, LONG_TEXT] = at
-                long_floats[long_count, LONG_END] = after
+                long_float = long_float_at(state, long_count)
+                put(long_float, LONG_CELL, (cell - cells) >> 3)
+                put(long_float, LONG_TEXT, at)
+                put(long_float, LONG_END, after)
                 long_count += 1
             elif kind != FLOAT:
                 return 0
-            cells[cell] = bits
-            cell += 1
+            store64(cell, bits)
             at = after
         elif expected == STRING:
             if load8(at) != _QUOTE:
@@ -243,31 +252,30 @@ def fast_line(
             closing, escapes = plain_string_end(at + 1, end)
             if closing == 0 or closing - at > STRING_LIMIT:
                 return 0
-            cells[cell] = at + 1
-            cells[cell + 1] = (closing - at - 1) | (escapes << 32)
+            store64(cell, at + 1)
+            cell += 8
+            store64(cell, (closing - at - 1) | (escapes << 32))
             # Too much if the line fails further on: it only sizes a buffer.
-            columns[nodes[node, NODE_COLUMN], COLUMN_BYTES] += closing - at - 1 - escapes
-            cell += 2
+            add(column_at(state, get(of_node, NODE_COLUMN)), COLUMN_BYTES, closing - at - 1 - escapes)
             at = closing + 1
         elif expected == BOOLEAN:
             truth, count = boolean(at)
             if count == 0:
                 return 0
-            cells[cell] = truth
-            cell += 1
+            store64(cell, truth)
             at += count
         else:
             kind, bits, after = number(at)
             if kind != UINTEGER:
                 return 0
-            cells[cell] = bits
-            cell += 1
+            store64(cell, bits)
             at = after
+        cell += 8
         char = load8(at)
         if char != _COMMA:
             break
         at += 1
-    time = control[DEFAULT_TIME]
+    time = get(state, DEFAULT_TIME)
     if char == _SPACE:
         at += 1
         while load8(at) == _SPACE:
@@ -279,74 +287,68 @@ def fast_line(
         if count == 0 or count > 19 or (count == 19 and value < 0):
             return 0
         at += count
-        if unit == 1:
-            time = -value if negative else value
-        else:
-            good, time = scale(unit, -value if negative else value)
-            if not good:
-                return 0
+        good, time = scale(unit, -value if negative else value)
+        if not good:
+            return 0
         char = load8(at)
     if char == _RETURN:
         at += 1
         char = load8(at)
     if char != _NEWLINE:
         return 0
-    table = series[row, SERIES_TABLE]
-    dense = control[DENSE_CELLS] + tables[table, TABLE_WIDTH]
-    if dense > control[DENSE_LIMIT]:
+    table = table_at(state, get(of_row, SERIES_TABLE))
+    dense = get(state, DENSE_CELLS) + get(table, TABLE_WIDTH)
+    if dense > get(state, DENSE_LIMIT):
         return 0
-    control[DENSE_CELLS] = dense
-    tables[table, TABLE_ROWS] += 1
-    cells[start + RECORD_SERIES] = row
-    cells[start + RECORD_NODE] = node
-    cells[start + RECORD_TIME] = time
-    nodes[node, NODE_ROWS] += 1
-    series[row, SERIES_ROWS] += 1
-    control[CELL_COUNT] = cell
-    control[LONG_FLOAT_COUNT] = long_count
-    control[ROW_COUNT] += 1
-    control[LAST_SERIES] = row
+    put(state, DENSE_CELLS, dense)
+    add(table, TABLE_ROWS, 1)
+    record = cells + 8 * start
+    put(record, RECORD_SERIES, row)
+    put(record, RECORD_NODE, node)
+    put(record, RECORD_TIME, time)
+    add(nodes + node * _NODE, NODE_ROWS, 1)
+    add(of_row, SERIES_ROWS, 1)
+    put(state, CELL_COUNT, (cell - cells) >> 3)
+    put(state, LONG_FLOAT_COUNT, long_count)
+    add(state, ROW_COUNT, 1)
+    put(state, LAST_SERIES, row)
     return at + 1
 
 
-@kernel(types.int64(STATE, types.int64, types.int64, types.boolean))
-def scan(state: State, position: int, end: int, final: bool) -> int:
-    """Take or refuse the lines from ``position`` on; gives the reason to stop, the place is in ``control``.
+@kernel(types.int64(types.int64, types.int64, types.int64, types.boolean))
+def scan(state: int, position: int, end: int, final: bool) -> int:
+    """Take or refuse the lines from ``position`` on; gives the reason to stop, POSITION has the place.
 
     The text ends with a newline: before ``end``, or, if it is the ``final`` part of the body, at
     ``end``. Another ``PADDING`` bytes behind ``end`` must be readable.
     """
-    control = state.control
-    nodes, series, tables, columns = state.nodes, state.series, state.tables, state.columns
-    cells, long_floats = state.cells, state.long_floats
-    unit = control[UNIT]
-    cell_limit = len(cells) - RECORD_HEADER - 2 * MAX_LINE_COLUMNS
-    long_limit = len(long_floats) - MAX_LINE_COLUMNS
-    only_general = control[CHECK_UTF8] != 0
+    nodes, series, cells = get(state, NODES), get(state, SERIES), get(state, CELLS)
+    unit = get(state, UNIT)
+    cell_limit = get(state, CELL_ROOM) - RECORD_HEADER - 2 * MAX_LINE_COLUMNS
+    long_limit = get(state, LONG_FLOAT_ROOM) - MAX_LINE_COLUMNS
+    only_general = get(state, CHECK_UTF8) != 0
     while position < end:
         char = load8(position)
         if char <= _HASH:
-            if char in (_SPACE, _TAB, _NEWLINE):
+            if char == _SPACE or char == _TAB or char == _NEWLINE:  # noqa: PLR1714, SIM109
                 position += 1
                 continue
             if char == _HASH:
                 position = next_newline(position, end)
                 continue
-        if control[CELL_COUNT] > cell_limit or control[LONG_FLOAT_COUNT] > long_limit:
-            control[NEED] = 0
-            control[NEED_BYTES] = 0
-            control[POSITION] = position
+        if get(state, CELL_COUNT) > cell_limit or get(state, LONG_FLOAT_COUNT) > long_limit:
+            put(state, NEED, 0)
+            put(state, NEED_BYTES, 0)
+            put(state, POSITION, position)
             return GROW
-        following = (
-            0
-            if only_general
-            else fast_line(control, nodes, series, tables, columns, cells, long_floats, state, position, end, unit)
-        )
+        following = 0
+        if not only_general:
+            following = fast_line(state, nodes, series, cells, position, end, unit)
         if following == 0:
             reason, following = read_line(state, position, end, final)
             if reason != DONE:
-                control[POSITION] = position
+                put(state, POSITION, position)
                 return reason
         position = following
-    control[POSITION] = position
+    put(state, POSITION, position)
     return DONE

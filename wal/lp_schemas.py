@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from headrace.wal.lp_kinds import CODES
 from headrace.wal.lp_names import column_of
-from headrace.wal.lp_state import COLUMN_KIND, COLUMN_KNOWN, NEED, NEED_BYTES, STATE, WORDS, Scratch, State, Words
-from headrace.wal.lp_words import kernel
+from headrace.wal.lp_state import COLUMN_KIND, COLUMN_KNOWN, NEED, NEED_BYTES, Scratch, Words, address_of, column_at
+from headrace.wal.lp_words import get, kernel, put
 from headrace.wal.schema import TIME_COLUMN, TableSchema
 from numba import types
 
@@ -28,14 +28,14 @@ class PackedSchema(NamedTuple):
 _packed: dict[int, PackedSchema] = {}
 
 
-@kernel(types.void(STATE, types.int64, types.int64, WORDS, WORDS))
-def add_columns(state: State, table: int, names: int, ends: Words, kinds: Words) -> None:
+@kernel(types.void(types.int64, types.int64, types.int64, types.int64, types.int64, types.int64))
+def add_columns(state: int, table: int, count: int, names: int, ends: int, kinds: int) -> None:
     start = 0
-    for i in range(len(kinds)):
-        column = column_of(state, table, names + start, ends[i] - start)
-        state.columns[column, COLUMN_KIND] = kinds[i]
-        state.columns[column, COLUMN_KNOWN] = 1
-        start = ends[i]
+    for i in range(count):
+        column = column_at(state, column_of(state, table, names + start, get(ends, i) - start))
+        put(column, COLUMN_KIND, get(kinds, i))
+        put(column, COLUMN_KNOWN, 1)
+        start = get(ends, i)
 
 
 def register(scratch: Scratch, table: int, schema: TableSchema) -> None:
@@ -49,7 +49,8 @@ def register(scratch: Scratch, table: int, schema: TableSchema) -> None:
     scratch.state.control[NEED] = len(packed.kinds)
     scratch.state.control[NEED_BYTES] = 0
     scratch.grow()
-    add_columns(scratch.state, table, scratch.keep(packed.names), packed.ends, packed.kinds)
+    names, ends, kinds = scratch.keep(packed.names), address_of(packed.ends), address_of(packed.kinds)
+    add_columns(scratch.address, table, len(packed.kinds), names, ends, kinds)
 
 
 def _pack(schema: TableSchema) -> PackedSchema:

@@ -18,13 +18,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from headrace.wal.lp_words import compiled, kernel
+from headrace.wal.lp_words import clear, compiled, get, kernel, put
 from numba import types
 
 Words: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-
-WORDS: Final = types.Array(types.int64, 1, "C")
-WORD_ROWS: Final = types.Array(types.int64, 2, "C")
 
 MAX_ERRORS: Final = 1000
 """Errors kept for a body; those beyond are counted."""
@@ -41,7 +38,7 @@ CELLS_PER_BYTE: Final = 2
 PADDING: Final = 64
 """Readable bytes a kernel is owed behind the text it is given."""
 
-# Counters and settings, one word each, in State.control.
+# Counters, settings and addresses, one word each, in State.control: the one thing that kernels are handed.
 (
     POSITION,  # where the kernel stopped: the start of a line
     SEED,
@@ -72,11 +69,36 @@ PADDING: Final = 64
     ARENA_END,
     NEED,  # rows the stopped line may add to any table
     NEED_BYTES,  # bytes of names the stopped line may add
+    TABLES,  # addresses of the arrays
+    TABLE_INDEX,
+    COLUMNS,
+    COLUMN_INDEX,
+    USED,
+    NODES,
+    NODE_INDEX,
+    SERIES,
+    SERIES_INDEX,
+    PAIRS,
+    VALUES,
+    VALUE_INDEX,
+    FIELDS,
+    CELLS,
+    LONG_FLOATS,
+    ERRORS,
+    TABLE_ROOM,  # how many rows the arrays have
+    COLUMN_ROOM,
+    NODE_ROOM,
+    SERIES_ROOM,
+    PAIR_ROOM,
+    VALUE_ROOM,
+    CELL_ROOM,
+    LONG_FLOAT_ROOM,
     CONTROL_SIZE,
-) = range(30)
+) = range(54)
 
 # A table. Its first row in `nodes` is the root of its field paths.
-TABLE_NAME, TABLE_LENGTH, TABLE_HASH, TABLE_ROOT, TABLE_ROWS, TABLE_WIDTH, TABLE_BYTES, TABLE_TIME = range(8)
+TABLE_NAME, TABLE_LENGTH, TABLE_HASH, TABLE_ROOT, TABLE_ROWS, TABLE_WIDTH, TABLE_BYTES, TABLE_NEXT_ROW = range(8)
+TABLE_SIZE: Final = 8
 
 # A column of a table. KIND is a code of `lp_columns.KINDS`, 0 until a good line or the catalog settles it.
 (
@@ -189,7 +211,6 @@ _INDEXED: Final = (
 )
 _FROM_ONE: Final = ("nodes", "series")
 _PLAIN: Final = (
-    ("used", USED_COUNT),
     ("pairs", PAIR_COUNT),
     ("long_floats", LONG_FLOAT_COUNT),
 )
@@ -197,6 +218,34 @@ _SEED: Final = secrets.randbits(63)
 _SMALL_INDEX: Final = 512
 _KEPT_BYTES: Final = 64 << 20
 _ARENA_CHUNK: Final = 1 << 16
+
+
+_ARRAYS: Final = (
+    "tables",
+    "table_index",
+    "columns",
+    "column_index",
+    "used",
+    "nodes",
+    "node_index",
+    "series",
+    "series_index",
+    "pairs",
+    "values",
+    "value_index",
+    "fields",
+    "cells",
+    "long_floats",
+    "errors",
+)
+_ADDRESSES: Final = slice(TABLES, ERRORS + 1)
+_ROOM_OF: Final = ("tables", "columns", "nodes", "series", "pairs", "values", "cells", "long_floats")
+_ROOMS: Final = slice(TABLE_ROOM, LONG_FLOAT_ROOM + 1)
+
+
+def address_of(array: Words) -> int:
+    """Where the array's memory starts."""
+    return int(array.__array_interface__["data"][0])
 
 
 def _empty(rows: int, width: int = 1) -> Words:
@@ -229,16 +278,14 @@ def _power_of_two(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-STATE: Final = types.NamedTuple([WORD_ROWS if array.ndim == 2 else WORDS for array in _fresh()], State)
-
-
 class Scratch:
     """The state of one body, and the memory it points into."""
 
-    __slots__ = ("_arenas", "state")
+    __slots__ = ("_address", "_arenas", "state")
 
     def __init__(self) -> None:
         self.state = _fresh()
+        self._address = address_of(self.state.control)
         self._arenas: list[pa.Buffer] = []
 
     def reset(self, body_length: int, unit: int, default_time_ns: int, check_utf8: bool) -> None:
@@ -268,13 +315,14 @@ class Scratch:
         likely_cells = body_length // 8 + 4 * MAX_LINE_COLUMNS
         if len(state.cells) < likely_cells:
             self.state = state._replace(cells=_empty(likely_cells))
+        self._publish()
 
     def grow(self) -> None:
         """Make room for the line at which the kernel stopped."""
         control = self.state.control
         need = int(control[NEED]) + 16
         new: dict[str, Words] = {}
-        reindex = []
+        stale = []
         for name, index_name, count, mask, hash_column in _INDEXED:
             rows, index = getattr(self.state, name), getattr(self.state, index_name)
             wanted = int(control[count]) + need
@@ -284,7 +332,7 @@ class Scratch:
                 size = _power_of_two(4 * wanted)
                 new[index_name] = index if size <= len(index) else _empty(size)
                 control[mask] = size - 1
-                reindex.append((name, index_name, count, mask, hash_column))
+                stale.append((name, index_name, count, mask, hash_column))
         for name, count in _PLAIN:
             rows = getattr(self.state, name)
             wanted = int(control[count]) + max(need, MAX_LINE_COLUMNS if name == "long_floats" else 0)
@@ -293,16 +341,34 @@ class Scratch:
         wanted = int(control[CELL_COUNT]) + RECORD_HEADER + 2 * MAX_LINE_COLUMNS + 1
         if wanted > len(self.state.cells):
             new["cells"] = _enlarged(self.state.cells, int(control[CELL_COUNT]), 2 * wanted)
+        if "columns" in new:
+            new["used"] = _enlarged(self.state.used, int(control[USED_COUNT]), len(new["columns"]))
         self.state = self.state._replace(**new)
-        for name, index_name, count, mask, hash_column in reindex:
+        self._publish()
+        for name, index_name, count, mask, hash_column in stale:
             rows, index = getattr(self.state, name), getattr(self.state, index_name)
-            _reindex(index, control[mask], rows, hash_column, 1 if name in _FROM_ONE else 0, control[count])
+            first = 1 if name in _FROM_ONE else 0
+            width = rows.shape[1]
+            reindex(
+                address_of(index), int(control[mask]), address_of(rows), width, hash_column, first, int(control[count])
+            )
         needed_bytes = int(control[NEED_BYTES])
         if control[ARENA_END] - control[ARENA] < needed_bytes:
             arena = pa.allocate_buffer(max(_ARENA_CHUNK, 2 * needed_bytes))
             self._arenas.append(arena)
             control[ARENA] = arena.address
             control[ARENA_END] = arena.address + arena.size - PADDING
+
+    @property
+    def address(self) -> int:
+        """What a kernel is handed: where the control words are."""
+        return self._address
+
+    def _publish(self) -> None:
+        """Tell the kernels where the arrays are and how many rows they have."""
+        control = self.state.control
+        control[_ADDRESSES] = [address_of(getattr(self.state, name)) for name in _ARRAYS]
+        control[_ROOMS] = [len(getattr(self.state, name)) for name in _ROOM_OF]
 
     def keep(self, text: bytes) -> int:
         """The address of a copy of ``text`` that lives as long as the body's state."""
@@ -325,21 +391,67 @@ def _enlarged(rows: Words, used: int, size: int) -> Words:
 
 
 @compiled
-def place(index: Words, mask: int, hash_: int, row: int) -> None:
+def place(index: int, mask: int, hash_: int, row: int) -> None:
     """Enter a row into a hash index, whose free places hold 0 and the others row + 1."""
     at = hash_ & mask
-    while index[at] != 0:
+    while get(index, at) != 0:
         at = (at + 1) & mask
-    index[at] = row + 1
+    put(index, at, row + 1)
 
 
-@kernel(types.void(WORDS, types.int64, WORD_ROWS, types.int64, types.int64, types.int64))
-def _reindex(index: Words, mask: int, rows: Words, hash_column: int, first: int, count: int) -> None:
+@kernel(types.void(types.int64, types.int64, types.int64, types.int64, types.int64, types.int64, types.int64))
+def reindex(index: int, mask: int, rows: int, size: int, hash_place: int, first: int, count: int) -> None:
     """Fill an index anew: a row's place is the first free one from its hash on."""
-    index[: mask + 1] = 0
+    clear(index, 8 * (mask + 1))
     for row in range(first, count):
-        if rows[row, hash_column] != 0:
-            place(index, mask, rows[row, hash_column], row)
+        hash_ = get(rows + row * 8 * size, hash_place)
+        if hash_ != 0:
+            place(index, mask, hash_, row)
+
+
+@compiled
+def table_at(state: int, row: int) -> int:
+    return get(state, TABLES) + row * (8 * TABLE_SIZE)
+
+
+@compiled
+def column_at(state: int, row: int) -> int:
+    return get(state, COLUMNS) + row * (8 * COLUMN_SIZE)
+
+
+@compiled
+def node_at(state: int, row: int) -> int:
+    return get(state, NODES) + row * (8 * NODE_SIZE)
+
+
+@compiled
+def series_at(state: int, row: int) -> int:
+    return get(state, SERIES) + row * (8 * SERIES_SIZE)
+
+
+@compiled
+def pair_at(state: int, row: int) -> int:
+    return get(state, PAIRS) + row * (8 * PAIR_SIZE)
+
+
+@compiled
+def value_at(state: int, row: int) -> int:
+    return get(state, VALUES) + row * (8 * VALUE_SIZE)
+
+
+@compiled
+def field_at(state: int, row: int) -> int:
+    return get(state, FIELDS) + row * (8 * FIELD_SIZE)
+
+
+@compiled
+def long_float_at(state: int, row: int) -> int:
+    return get(state, LONG_FLOATS) + row * (8 * LONG_SIZE)
+
+
+@compiled
+def error_at(state: int, row: int) -> int:
+    return get(state, ERRORS) + row * (8 * ERROR_SIZE)
 
 
 _THREAD: Final = threading.local()

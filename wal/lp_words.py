@@ -194,6 +194,22 @@ def as_bits(typingctx, number):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def get(row: int, place: int) -> int:
+    """Word number ``place`` of the row of words at address ``row``."""
+    return load64(row + 8 * place)
+
+
+@compiled
+def put(row: int, place: int, word: int) -> None:
+    store64(row + 8 * place, word)
+
+
+@compiled
+def add(row: int, place: int, more: int) -> None:
+    store64(row + 8 * place, load64(row + 8 * place) + more)
+
+
+@compiled
 def first_bytes(count: int) -> int:
     """A mask of the first ``count`` bytes of a word, 0 to 8."""
     if count >= 8:
