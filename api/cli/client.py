@@ -125,6 +125,8 @@ class Client:
         try:
             while piece := response.read(CHUNK_BYTES):
                 yield piece
+            if response.length:  # a read of a given size does not tell an early end from the end
+                raise http.client.IncompleteRead(b"", response.length)
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(method, path, error) from error
 

@@ -35,7 +35,6 @@ def add_connection(parser: CommandParser) -> None:
         "--tls-no-verify",
         action="store_true",
         env="INFLUXDB3_TLS_NO_VERIFY",
-        default=False,
         help="Accept any certificate; for tests only",
     )
 

@@ -18,6 +18,7 @@ from headrace.api.cli import help as help_text
 from headrace.api.cli.errors import UsageError
 from headrace.api.cli.help import Option, Shown
 
+_UNSET = object()
 _FLAG_ACTIONS = ("store_true", "store_false")
 _HELP_FLAGS = (("-h", "--help"), ("--help-all",))
 
@@ -67,7 +68,7 @@ class CommandParser(argparse.ArgumentParser):
         *flags: str,
         help: str,
         env: str | None = None,
-        default: object = None,
+        default: object = _UNSET,
         required: bool = False,
         shown: Shown = "always",
         metavar: str | None = None,
@@ -75,10 +76,12 @@ class CommandParser(argparse.ArgumentParser):
     ) -> None:
         """Declare an option. A set and non-empty ``env`` stands in where the flag is not given.
 
-        ``default`` is a value, or a string that is converted like one that was typed; ``settings`` go to
-        ``argparse`` as they are.
+        ``default`` is a value, or a string that is converted like one that was typed; without one it is
+        False for a flag and None otherwise. ``settings`` go to ``argparse`` as they are.
         """
         is_flag = settings.get("action") in _FLAG_ACTIONS
+        if default is _UNSET:
+            default = False if is_flag else None
         kind = settings.get("type")
         declared = Option(
             flags=flags,

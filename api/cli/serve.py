@@ -81,15 +81,21 @@ def add_foreign(parser: CommandParser, foreign: ForeignSetting) -> None:
         parser.declare(option, dest=foreign.name, default=argparse.SUPPRESS)
 
 
-def run(args: argparse.Namespace) -> int:
+def settings_of(args: argparse.Namespace) -> ServerSettings:
+    """The settings that ``args``, the environment and the defaults make. A wrong one is a usage error."""
     names = {setting.name for setting in SETTINGS} | {foreign.name for foreign in (*IGNORED, *REFUSED)}
     options = {name: text for name, text in vars(args).items() if name in names}
     if args.verbose:
         options.setdefault("log-filter", LOG_FILTERS[min(args.verbose, len(LOG_FILTERS) - 1)])
     try:
-        settings = ServerSettings.load(options, os.environ)
+        return ServerSettings.load(options, os.environ)
     except InvalidSetting as error:
         args.usage_error(str(error))
+        raise
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = settings_of(args)
     from headrace.api.server import run as run_server
 
     return run_server(settings)
