@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 def read_segments(
     segments: Sequence[Segment],
+    sizes: Sequence[int],
     after: int,
     last: int,
     limit_bytes: int,
@@ -23,13 +24,15 @@ def read_segments(
 ) -> list[Frame]:
     """Frames above ``after`` up to ``last`` from the one segment that holds ``after + 1``.
 
+    ``sizes`` are how many bytes of each segment hold frames: what is behind them is never touched, since
+    the writer may cut it off at any moment, and reading mapped bytes that are gone kills the process.
     Stops at the segment's end even if ``limit_bytes`` is not reached: one call's work is bounded.
     Raises FileNotFoundError if the segment has been deleted meanwhile, WalDamaged.
     """
     index = max(place for place, segment in enumerate(segments) if segment.first <= after + 1)
     segment = segments[index]
     following = segments[index + 1].first if index + 1 < len(segments) else last + 1
-    mapped = map_segment(segment.path)
+    mapped = map_segment(segment.path).slice(0, sizes[index])
     view = memoryview(mapped)
     found: list[Frame] = []
     size = 0

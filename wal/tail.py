@@ -71,7 +71,7 @@ def pick(frames: Iterable[Frame], limit_bytes: int, table_ids: Collection[int] |
     skipped: Frame | None = None
     for frame in frames:
         entries = select(frame.entries, table_ids)
-        if not entries:
+        if not entries and table_ids is not None:
             skipped = Frame(frame.sequence, (), frame.size)
             continue
         size += frame.size

@@ -178,12 +178,15 @@ class Wal:
             last = self._tail.last
             with self._segments_lock:
                 segments = list(self._segments)
+                sizes = [*(self._closed_bytes[segment.first] for segment in segments[:-1]), self._active.end]
             if after + 1 < segments[0].first:
                 raise WalTrimmed(
                     f"frame {after + 1} was deleted; the oldest one retained is {segments[0].first}", segments[0].first
                 )
             try:
-                return read_segments(segments, after, last, limit_bytes, table_ids, salvage=self._settings.salvage)
+                return read_segments(
+                    segments, sizes, after, last, limit_bytes, table_ids, salvage=self._settings.salvage
+                )
             except FileNotFoundError:
                 continue  # trimmed between the two steps: look again
 

@@ -136,5 +136,5 @@ class LogMachine(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
 
-LogMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+LogMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 test_the_log_behaves_like_a_list = pytest.mark.timeout(120)(LogMachine.TestCase)

@@ -52,6 +52,11 @@ def test_picking_stops_at_the_limit_but_takes_at_least_one_frame() -> None:
     assert pick([], 250, None) == []
 
 
+def test_without_tables_to_pick_even_an_empty_frame_is_given() -> None:
+    found = [Frame(1, (), 40), *frames(2, 2), Frame(3, (), 40)]
+    assert pick(found, 10_000, None) == found
+
+
 def test_picking_by_table_reports_how_far_it_looked() -> None:
     mixed = [*frames(1, 2), *frames(3, 5, table_id=2), *frames(6, 7), *frames(8, 9, table_id=2)]
     assert pick(mixed, 10_000, {1}) == [*frames(1, 2), *frames(6, 7), Frame(9, (), 100)]
