@@ -8,6 +8,7 @@ sync; for a local directory that is done here.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class Objects:
         self.root = root
         self._store = LocalStore(root)
         self._known_directories: set[Path] = set()
+        # Directories that deletion leaves empty go, but not from under an object on its way in.
+        self._lock = threading.Lock()
 
     def put(self, path: str, data: bytes | memoryview) -> None:
         """Store an object, in place of an older one if need be."""
@@ -36,15 +39,19 @@ class Objects:
 
     def _put(self, path: str, data: bytes | memoryview, *, new: bool) -> None:
         target = self.root / path
-        self._make_directory(target.parent)
+        with self._lock:
+            self._make_directory(target.parent)
+            self._store_object(path, data, target, new=new)
+        _sync(target)
+        _sync(target.parent)
+
+    def _store_object(self, path: str, data: bytes | memoryview, target: Path, *, new: bool) -> None:
         try:
             obstore.put(self._store, path, data, mode="create" if new else "overwrite", use_multipart=False)
         except AlreadyExistsError as error:
             raise ManifestConflict(f"{target} exists already: another process writes to the same place") from error
         except BaseError as error:
             raise OSError(f"{target} cannot be written: {error}") from error
-        _sync(target)
-        _sync(target.parent)
 
     def _make_directory(self, directory: Path) -> None:
         """Make a directory that is still there after a power cut."""
@@ -78,18 +85,16 @@ class Objects:
     def delete(self, path: str) -> None:
         """Remove an object if it is there, and the directories that this leaves empty."""
         target = self.root / path
-        try:
-            target.unlink()
-        except FileNotFoundError:
-            return
-        for directory in target.parents:
-            if directory == self.root:
-                break
-            try:
-                directory.rmdir()
-            except OSError:
-                break
-            self._known_directories.discard(directory)
+        with self._lock:
+            target.unlink(missing_ok=True)
+            for directory in target.parents:
+                if directory == self.root:
+                    break
+                try:
+                    directory.rmdir()
+                except OSError:
+                    break
+                self._known_directories.discard(directory)
 
     def remove_unfinished(self, prefix: str) -> int:
         """Delete the temporary files that a killed process left below ``prefix``; gives their number."""

@@ -10,22 +10,19 @@ from types import TracebackType
 from typing import Any, Final
 
 from headrace.storage import admin
-from headrace.storage.buffer import Buffer, Cut, TablePin
+from headrace.storage.buffer import Buffer, TablePin
 from headrace.storage.catalog import Catalog
 from headrace.storage.catalog_info import TableInfo
 from headrace.storage.catalog_records import decode_record
 from headrace.storage.errors import ManifestConflict
 from headrace.storage.ingest import Ingest, LinesPart, PendingWrite
-from headrace.storage.manifest import Change, Files, Manifest
+from headrace.storage.keeper import FileKeeper
+from headrace.storage.manifest import Manifest
 from headrace.storage.memory_budget import MemoryBudget
 from headrace.storage.objects import Objects
-from headrace.storage.persist import write_table
 from headrace.storage.retention import (
-    DoomedFiles,
     Generation,
     Hold,
-    expired_files,
-    is_gone,
     retention_cutoff,
     trim_wal,
     unexpired,
@@ -54,9 +51,9 @@ class Store:
         """The local directory that the paths of data files are relative to."""
         self._clock = clock
         self._directory = directory
-        self._objects = Objects(directory.root)
-        self._manifest = Manifest.load(self._objects, f"{directory.prefix}/manifest")
-        state = self._manifest.state
+        objects = Objects(directory.root)
+        manifest = Manifest.load(objects, f"{directory.prefix}/manifest")
+        state = manifest.state
         self.catalog = Catalog(settings.limits)
         if state.catalog is not None:
             self.catalog = Catalog.from_state(state.catalog, settings.limits)
@@ -66,9 +63,7 @@ class Store:
         self._buffer.load(state.files, state.cursors)
         self._pins: dict[int, int] = {}
         self._listeners: tuple[Callable[[int], None], ...] = ()
-        # Persists, compactions and deletions happen one at a time.
-        self._work = threading.Lock()
-        self._doomed = DoomedFiles(self._objects, settings.delete_grace, time.monotonic)
+        self._keeper = FileKeeper(settings, objects, directory.prefix, manifest, self._buffer, self.catalog, clock)
         self._failure: str | None = None
         self._closing = threading.Event()
         self._nudge = threading.Event()
@@ -77,17 +72,13 @@ class Store:
         )
         try:
             self._replay(state.persisted_sequence)
-            self._remove_orphans()
+            self._keeper.remove_orphans(directory.prefix)
         except BaseException:
             self.wal.close()
             raise
         self.ingest = Ingest(self.catalog, self.wal, clock, admit=self._admit)
-        self._threads = [
-            threading.Thread(target=self._tend, name="headrace-persist", daemon=True),
-            threading.Thread(target=self._absorb, name="headrace-absorb", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._expired_at = self._compacted_at = time.monotonic()
+        self._threads = self._start()
 
     @classmethod
     def open(cls, settings: StoreSettings, *, clock: Callable[[], int] = time.time_ns) -> Store:
@@ -110,17 +101,6 @@ class Store:
             self._buffer.apply((frame,))
             records += [decode_record(entry.record) for entry in frame.entries if isinstance(entry, CatalogChange)]
         self.catalog.apply_all(records)
-
-    def _remove_orphans(self) -> None:
-        """Delete files that no manifest lists: what a killed process was writing, or had yet to delete."""
-        data = f"{self._directory.prefix}/dbs"
-        live = {file.path for own in self._buffer.files().values() for file in own}
-        orphans = [path for path, _ in self._objects.list(data) if path not in live]
-        for path in orphans:
-            self._objects.delete(path)
-        unfinished = self._objects.remove_unfinished(self._directory.prefix)
-        if orphans or unfinished:
-            logger.info("removed %d files that are not part of the database", len(orphans) + unfinished)
 
     def close(self) -> None:
         """Persist everything, stop the threads, release the directory. What cannot be persisted stays in the log."""
@@ -244,111 +224,75 @@ class Store:
     @property
     def persisted_sequence(self) -> int:
         """Everything up to this is in files."""
-        return self._manifest.state.persisted_sequence
+        return self._keeper.persisted_sequence
 
     def persist(self) -> None:
         """Move everything committed so far from memory to files, and trim the log.
 
         Raises OSError if the disk refuses: nothing is lost, try again. Raises ManifestConflict.
         """
-        with self._work:
-            cut = self._buffer.cut()
-            if cut.sequence == self.persisted_sequence:
-                return
-            started = time.monotonic()
-            added = self._write_tables(cut)
-            change = Change(cut.sequence, self._durable_cursors(cut.cursors), cut.records, added)
-            self._buffer.swap(cut, self._manifest.commit(change, self.catalog.to_state))
-            trim_wal(self.wal, self._directory.wal, cut.sequence, self.wal_holds(), self.settings.wal_retention_bytes)
-            rows, size, count = _totals(added)
-            seconds = time.monotonic() - started
-            logger.info("persisted %d rows to %d files, %d MB, in %.1f s", rows, count, size >> 20, seconds)
+        try:
+            sequence = self._keeper.persist(self._pins)
+        except Exception as error:
+            self._failure = str(error)
+            raise
+        self._failure = None
+        if sequence is not None:
+            trim_wal(self.wal, self._directory.wal, sequence, self.wal_holds(), self.settings.wal_retention_bytes)
 
-    def _write_tables(self, cut: Cut) -> Files:
-        added: dict[int, tuple[DataFile, ...]] = {}
-        now = self._clock()
-        for table_id, (buffer, count) in cut.tables.items():
-            table = self.catalog.table_by_id(table_id)
-            if table is None or is_gone(self.catalog, table, now) or not count:
-                continue
-            added[table_id] = tuple(
-                write_table(
-                    self._objects,
-                    f"{self._directory.prefix}/dbs/{table.database_id}/{table_id}",
-                    buffer.rows(count),
-                    table.schema,
-                    sequence=cut.sequence,
-                    gen1_ns=self.settings.gen1_ns,
-                    max_files=self.settings.max_files_per_persist,
-                )
-            )
-        return added
-
-    def _durable_cursors(self, cursors: Mapping[int, int]) -> dict[int, int]:
-        """Cursors of triggers that still exist, moved on to their pins."""
-        known = self.catalog.view.triggers
-        return {each: max(at, self._pins.get(each, at)) for each, at in cursors.items() if each in known}
-
-    def _drop_expired(self) -> None:
-        """Take files that nobody may see any more out of the manifest."""
-        admin.remove_due(self.ingest)
-        with self._work:
-            expired = expired_files(self._buffer.files(), self.catalog, self._clock())
-            if not expired:
-                return
-            removed = {table_id: [file.path for file in files] for table_id, files in expired.items()}
-            state = self._manifest.state
-            change = Change(state.persisted_sequence, state.cursors, removed=removed)
-            self._replace(self._manifest.commit(change, self.catalog.to_state), removed)
-            logger.info("dropped %d expired files", sum(map(len, removed.values())))
-
-    def _replace(self, files: Files, removed: Mapping[int, Sequence[str]]) -> None:
-        generation = self._buffer.replace_files(files)
-        self._doomed.add([path for paths in removed.values() for path in paths], generation)
+    def compact(self) -> int:
+        """Put small files together until nothing is left to do; gives the number of times that was done."""
+        return self._keeper.compact(lambda: False)
 
     # The threads
 
     def _is_full(self) -> bool:
-        settings = self.settings
-        return (
-            self._buffer.wal_bytes >= settings.persist_wal_bytes or self._buffer.bytes >= settings.persist_buffer_bytes
-        )
+        settings, buffer = self.settings, self._buffer
+        full = buffer.wal_bytes >= settings.persist_wal_bytes or buffer.bytes >= settings.persist_buffer_bytes
+        return full and buffer.sequence > self.persisted_sequence
 
-    def _tend(self) -> None:
-        looked = time.monotonic()
+    def _start(self) -> list[threading.Thread]:
+        work = {
+            "persist": self._persist_if_due,
+            "absorb": lambda: self._buffer.absorb_some(_TICK),
+            "tidy": self._tidy,
+        }
+        threads = [
+            threading.Thread(target=self._repeat, args=(each, step), name=f"headrace-{each}", daemon=True)
+            for each, step in work.items()
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def _repeat(self, name: str, step: Callable[[], None]) -> None:
+        """A thread's life: ``step`` again and again, failures logged, until the store closes."""
         while not self._closing.is_set():
-            self._nudge.wait(_TICK)
-            self._nudge.clear()
-            if self._closing.is_set():
-                return
             try:
-                if self._is_full() or self._buffer.age >= self.settings.persist_age:
-                    self.persist()
-                    self._failure = None
-                if time.monotonic() - looked >= self.settings.retention_interval:
-                    looked = time.monotonic()
-                    self._drop_expired()
-                with self._work:
-                    self._doomed.sweep()
+                step()
             except ManifestConflict as error:
-                logger.critical("persisting stops: %s", error)
-                self._failure = str(error)
+                logger.critical("%s stops: %s", name, error)
                 return
-            except Exception as error:
-                logger.exception("persisting failed and will be tried again")
-                self._failure = str(error)
-                self._closing.wait(self.settings.retry_pause)
-
-    def _absorb(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._buffer.absorb_some(_TICK)
             except Exception:
-                logger.exception("taking rows in failed and will be tried again")
+                logger.exception("%s failed and will be tried again", name)
                 self._closing.wait(self.settings.retry_pause)
 
+    def _persist_if_due(self) -> None:
+        self._nudge.wait(_TICK)
+        self._nudge.clear()
+        if not self._closing.is_set() and (self._is_full() or self._buffer.age >= self.settings.persist_age):
+            self.persist()
 
-def _totals(files: Files) -> tuple[int, int, int]:
-    """Rows, bytes and number."""
-    own = [file for each in files.values() for file in each]
-    return sum(file.rows for file in own), sum(file.size for file in own), len(own)
+    def _tidy(self) -> None:
+        """Expiry, compaction, deletion."""
+        self._closing.wait(min(self.settings.retention_interval, self.settings.compaction_interval, _TICK))
+        now = time.monotonic()
+        if now - self._expired_at >= self.settings.retention_interval:
+            self._expired_at = now
+            admin.remove_due(self.ingest)
+            self._keeper.drop_expired()
+        if now - self._compacted_at >= self.settings.compaction_interval:
+            # Under load memory is needed to take rows, and the processor to persist them.
+            self._keeper.compact(lambda: self._closing.is_set() or self._is_full())
+            self._compacted_at = time.monotonic()
+        self._keeper.sweep()

@@ -44,11 +44,11 @@ class StoreSettings:
 
     persist_wal_bytes: int = 256 << 20
     """Persist when the frames that are not yet in files reach this."""
-    persist_buffer_bytes: int = 384 << 20
+    persist_buffer_bytes: int = 256 << 20
     """Persist when the rows in memory reach this."""
     persist_age: float = 600.0
     """Persist when the oldest row in memory has been there for this long."""
-    buffer_limit_bytes: int = 1 << 30
+    buffer_limit_bytes: int = 768 << 20
     """Rows are refused (503) while those in memory, the ones being persisted included, exceed this."""
     buffer_wait: float = 10.0
     """How long a write waits for room below ``buffer_limit_bytes`` before it is refused."""
@@ -59,5 +59,7 @@ class StoreSettings:
     """Frames already in files are kept for triggers that have not read them, up to this."""
     delete_grace: float = 30.0
     """A file that is no longer live is deleted this long after the last snapshot that had it is gone."""
+    compaction_interval: float = 60.0
+    """How often files that can be put together are looked for."""
     retention_interval: float = 60.0
     """How often expired files and the files of deleted tables are looked for."""

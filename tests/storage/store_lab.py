@@ -24,6 +24,7 @@ def settings(directory: Path, **changes: Any) -> StoreSettings:
         "wal": WalSettings(preallocate=False),
         "persist_age": 1e9,
         "retention_interval": 1e9,
+        "compaction_interval": 1e9,
         "delete_grace": 0.0,
         "retry_pause": 0.05,
     }

@@ -82,6 +82,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.persist()
 
     @rule()
+    def compact(self) -> None:
+        self.store.compact()
+
+    @rule()
     def restart(self) -> None:
         self.held.clear()
         self.store.close()
