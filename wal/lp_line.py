@@ -53,6 +53,7 @@ from headrace.wal.lp_numbers import (
     in_range,
     number,
 )
+from headrace.wal.lp_series import add_series
 from headrace.wal.lp_state import (
     ARENA,
     ARENA_END,
@@ -119,16 +120,12 @@ from headrace.wal.lp_state import (
     SEED,
     SERIES_COUNT,
     SERIES_GOOD,
-    SERIES_HASH,
-    SERIES_INDEX,
     SERIES_KEY,
     SERIES_LENGTH,
     SERIES_MASK,
     SERIES_NEXT,
     SERIES_ROOM,
-    SERIES_ROOT,
     SERIES_ROWS,
-    SERIES_TABLE,
     SERIES_TAG_COUNT,
     SERIES_TAGS,
     TABLE_COUNT,
@@ -136,6 +133,7 @@ from headrace.wal.lp_state import (
     TABLE_ROOM,
     TABLE_ROOT,
     TABLE_ROWS,
+    TABLE_TAG_ROOT,
     TABLE_WIDTH,
     UNIT,
     USED,
@@ -149,7 +147,6 @@ from headrace.wal.lp_state import (
     long_float_at,
     node_at,
     pair_at,
-    place,
     series_at,
     table_at,
 )
@@ -418,8 +415,8 @@ def has_room(state: int, columns: int, length: int) -> bool:
         and 2 * (get(state, TABLE_COUNT) + 1) <= get(state, TABLE_MASK)
         and get(state, COLUMN_COUNT) + columns <= get(state, COLUMN_ROOM)
         and 2 * (get(state, COLUMN_COUNT) + columns) <= get(state, COLUMN_MASK)
-        and get(state, NODE_COUNT) + columns + 1 <= get(state, NODE_ROOM)
-        and 2 * (get(state, NODE_COUNT) + columns + 1) <= get(state, NODE_MASK)
+        and get(state, NODE_COUNT) + columns + 2 <= get(state, NODE_ROOM)
+        and 2 * (get(state, NODE_COUNT) + columns + 2) <= get(state, NODE_MASK)
         and get(state, SERIES_COUNT) + 1 <= get(state, SERIES_ROOM)
         and 2 * (get(state, SERIES_COUNT) + 1) <= get(state, SERIES_MASK)
         and get(state, PAIR_COUNT) + columns <= get(state, PAIR_ROOM)
@@ -443,7 +440,7 @@ def resolved(state: int, at: int, end: int, found: int, kind: int) -> tuple[int,
 
 
 @compiled
-def add_series(state: int, table: int, line: int, end: int, tags: int, hash_: int) -> int:
+def new_series(state: int, table: int, line: int, end: int, tags: int, hash_: int) -> int:
     """Enter the series whose key is the text from ``line`` to ``end``, and its tags."""
     at, _ = token(line, end, MEASUREMENT)
     first = get(state, PAIR_COUNT)
@@ -457,22 +454,37 @@ def add_series(state: int, table: int, line: int, end: int, tags: int, hash_: in
         text, length = resolved(state, start, at, found, TAG_VALUE)
         put(pair_at(state, first + i), PAIR_COLUMN, column)
         put(pair_at(state, first + i), PAIR_CODE, code_of(state, column, text, length))
-    add(state, PAIR_COUNT, tags)
-    row = get(state, SERIES_COUNT)
-    add(state, SERIES_COUNT, 1)
-    series = series_at(state, row)
-    put(series, SERIES_KEY, line)
-    put(series, SERIES_LENGTH, end - line)
-    put(series, SERIES_NEXT, 0)
-    put(series, SERIES_GOOD, 0)
-    put(series, SERIES_ROOT, get(table_at(state, table), TABLE_ROOT))
-    put(series, SERIES_ROWS, 0)
-    put(series, SERIES_TABLE, table)
-    put(series, SERIES_HASH, hash_)
-    put(series, SERIES_TAGS, first)
-    put(series, SERIES_TAG_COUNT, tags)
-    place(get(state, SERIES_INDEX), get(state, SERIES_MASK), hash_, row)
-    return row
+    put(state, PAIR_COUNT, first + tags)
+    return add_series(state, table, line, end - line, hash_, first, tags)
+
+
+@compiled
+def use(state: int, table: int, column: int, kind: int) -> None:
+    """A good line has the column: settle its kind and, the first time, give it its place among the columns."""
+    put(column_at(state, column), COLUMN_KIND, kind)
+    if get(column_at(state, column), COLUMN_USED) == 0:
+        put(column_at(state, column), COLUMN_USED, 1)
+        put(get(state, USED), get(state, USED_COUNT), column)
+        add(state, USED_COUNT, 1)
+        add(table_at(state, table), TABLE_WIDTH, 1)
+
+
+@compiled
+def settle_series(state: int, table: int, series: int) -> None:
+    """A good line has the series: its tags are tags, and others may follow the path of their keys."""
+    of_series = series_at(state, series)
+    key, first = get(of_series, SERIES_KEY), get(of_series, SERIES_TAGS)
+    end = key + get(of_series, SERIES_LENGTH)
+    node = get(table_at(state, table), TABLE_TAG_ROOT)
+    at, _ = token(key, end, MEASUREMENT)
+    for pair in range(first, first + get(of_series, SERIES_TAG_COUNT)):
+        column = get(pair_at(state, pair), PAIR_COLUMN)
+        use(state, table, column, TAG)
+        start = at + 1
+        at, _ = token(start, end, KEY)
+        node = child_for(state, node, column, TAG, start, at + 1 - start)
+        at, _ = token(at + 1, end, TAG_VALUE)
+    put(of_series, SERIES_GOOD, 1)
 
 
 @compiled
@@ -535,23 +547,10 @@ def check(state: int, line: int, end: int, series: int, fields: int) -> int:
 
 
 @compiled
-def use(state: int, table: int, column: int, kind: int) -> None:
-    """A good line has the column: settle its kind and, the first time, give it its place among the columns."""
-    put(column_at(state, column), COLUMN_KIND, kind)
-    if get(column_at(state, column), COLUMN_USED) == 0:
-        put(column_at(state, column), COLUMN_USED, 1)
-        put(get(state, USED), get(state, USED_COUNT), column)
-        add(state, USED_COUNT, 1)
-        add(table_at(state, table), TABLE_WIDTH, 1)
-
-
-@compiled
 def record(state: int, table: int, series: int, fields: int, time: int) -> None:
     """Enter the good line's row, and the path of its fields for the fast loop to follow."""
-    first = get(series_at(state, series), SERIES_TAGS)
-    for i in range(get(series_at(state, series), SERIES_TAG_COUNT)):
-        use(state, table, get(pair_at(state, first + i), PAIR_COLUMN), TAG)
-    put(series_at(state, series), SERIES_GOOD, 1)
+    if get(series_at(state, series), SERIES_GOOD) == 0:
+        settle_series(state, table, series)
     start = get(state, CELL_COUNT)
     node = get(table_at(state, table), TABLE_ROOT)
     at = start + RECORD_HEADER
@@ -619,12 +618,12 @@ def read_line(state: int, line: int, limit: int, final: bool) -> tuple[int, int]
         if get(state, TABLE_COUNT) >= MAX_TABLES:
             refuse(state, TOO_MANY_TABLES, line, end, line, end)
             return DONE, following
-        add_table(state, name, length, hash_)
+        add_table(state, name, length, hash_, line, after - line)
         return LOOK_UP, line
     hash_ = hashed(line, series_end - line, get(state, SEED))
     series = find_series(state, line, series_end - line, hash_)
     if series == NONE:
-        series = add_series(state, table, line, series_end, tags, hash_)
+        series = new_series(state, table, line, series_end, tags, hash_)
     for i in range(fields):
         field = field_at(state, i)
         found = ESCAPED if get(field, FIELD_ESCAPED) else EMPTY

@@ -51,8 +51,11 @@ from headrace.wal.lp_state import (
     TABLE_LENGTH,
     TABLE_MASK,
     TABLE_NAME,
+    TABLE_RAW,
+    TABLE_RAW_LENGTH,
     TABLE_ROOT,
     TABLE_SIZE,
+    TABLE_TAG_ROOT,
     VALUE_CODE,
     VALUE_COLUMN,
     VALUE_COUNT,
@@ -105,19 +108,23 @@ def find_table(state: int, name: int, length: int, hash_: int) -> int:
 
 
 @compiled
-def add_table(state: int, name: int, length: int, hash_: int) -> int:
-    """A new table and the root of its field paths."""
+def add_table(state: int, name: int, length: int, hash_: int, raw: int, raw_length: int) -> int:
+    """A new table and the roots of its paths. ``raw`` is its name as it stands in the line."""
     root = get(state, NODE_COUNT)
-    add(state, NODE_COUNT, 1)
-    clear(node_at(state, root), 8 * NODE_SIZE)
+    add(state, NODE_COUNT, 2)
+    clear(node_at(state, root), 2 * 8 * NODE_SIZE)
     put(node_at(state, root), NODE_END, RECORD_HEADER)
     row = get(state, TABLE_COUNT)
     add(state, TABLE_COUNT, 1)
-    clear(table_at(state, row), 8 * TABLE_SIZE)
-    put(table_at(state, row), TABLE_NAME, name)
-    put(table_at(state, row), TABLE_LENGTH, length)
-    put(table_at(state, row), TABLE_HASH, hash_)
-    put(table_at(state, row), TABLE_ROOT, root)
+    table = table_at(state, row)
+    clear(table, 8 * TABLE_SIZE)
+    put(table, TABLE_NAME, name)
+    put(table, TABLE_LENGTH, length)
+    put(table, TABLE_HASH, hash_)
+    put(table, TABLE_ROOT, root)
+    put(table, TABLE_TAG_ROOT, root + 1)
+    put(table, TABLE_RAW, raw)
+    put(table, TABLE_RAW_LENGTH, raw_length)
     place(get(state, TABLE_INDEX), get(state, TABLE_MASK), hash_, row)
     return row
 

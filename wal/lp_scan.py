@@ -17,6 +17,8 @@ from headrace.wal.lp_kinds import BOOLEAN, DONE, FLOAT, GROW, INTEGER, STRING, U
 from headrace.wal.lp_line import boolean, read_line, scale
 from headrace.wal.lp_names import NONE, find_series
 from headrace.wal.lp_numbers import LONG_FLOAT, digits, number
+from headrace.wal.lp_paths import alternative, has_key
+from headrace.wal.lp_series import familiar_series
 from headrace.wal.lp_state import (
     CELL_COUNT,
     CELL_ROOM,
@@ -35,17 +37,12 @@ from headrace.wal.lp_state import (
     MAX_LINE_COLUMNS,
     NEED,
     NEED_BYTES,
-    NODE_CHILD,
     NODE_COLUMN,
-    NODE_KEY,
     NODE_KIND,
     NODE_LENGTH,
     NODE_NEXT,
     NODE_ROWS,
-    NODE_SIBLING,
     NODE_SIZE,
-    NODE_WORD,
-    NODE_WORD_MASK,
     NODES,
     POSITION,
     RECORD_HEADER,
@@ -100,7 +97,6 @@ _NEWLINES: Final = every_byte(_NEWLINE)
 _INTEGER_MARK: Final = ord("i")
 _NODE: Final = 8 * NODE_SIZE
 _SERIES: Final = 8 * SERIES_SIZE
-_ALTERNATIVES: Final = 8  # keys tried where the expected one is not, before the line goes the general way
 
 
 @compiled
@@ -111,8 +107,8 @@ def next_newline(at: int, end: int) -> int:
 
 
 @compiled
-def seen_series(state: int, line: int, end: int) -> int:
-    """The series of the line at ``line`` if there was a line of it before; NONE otherwise."""
+def series_of(state: int, line: int, end: int) -> int:
+    """The series of the line at ``line``, entered if it is new but familiar; NONE if it is for the general path."""
     hash_ = get(state, SEED)
     at = line
     while True:
@@ -128,38 +124,18 @@ def seen_series(state: int, line: int, end: int) -> int:
     if stop == _SPACE:
         hash_ = mixed((word & first_bytes(rest)) ^ hash_, HASH_KEY)
         hash_ = mixed(hash_ ^ (key_end - line), LENGTH_KEY)
-    elif stop == _BACKSLASH:
-        while key_end < end:
-            stop = load8(key_end)
-            if stop <= _SPACE:
-                break
-            key_end += 2 if stop == _BACKSLASH else 1
-        if key_end >= end or stop != _SPACE:
-            return NONE
-        hash_ = hashed(line, key_end - line, get(state, SEED))
-    else:
+        row = find_series(state, line, key_end - line, hash_)
+        return familiar_series(state, line, key_end, hash_) if row == NONE else row
+    if stop != _BACKSLASH:
         return NONE
-    return find_series(state, line, key_end - line, hash_)
-
-
-@compiled
-def has_key(node: int, at: int) -> bool:
-    """Whether the key of the node at address ``node`` stands at ``at``."""
-    if (load64(at) ^ get(node, NODE_WORD)) & get(node, NODE_WORD_MASK) != 0:
-        return False
-    length = get(node, NODE_LENGTH)
-    return length <= 8 or same(at + 8, get(node, NODE_KEY) + 8, length - 8)
-
-
-@compiled
-def alternative(nodes: int, parent: int, at: int) -> int:
-    """The child of ``parent`` whose key stands at ``at``, among the newest; 0 if none does."""
-    child = get(nodes + parent * _NODE, NODE_CHILD)
-    for _ in range(_ALTERNATIVES):
-        if child == 0 or has_key(nodes + child * _NODE, at):
-            return child
-        child = get(nodes + child * _NODE, NODE_SIBLING)
-    return 0
+    while key_end < end:
+        stop = load8(key_end)
+        if stop <= _SPACE:
+            break
+        key_end += 2 if stop == _BACKSLASH else 1
+    if key_end >= end or stop != _SPACE:
+        return NONE
+    return find_series(state, line, key_end - line, hashed(line, key_end - line, get(state, SEED)))
 
 
 @compiled
@@ -199,7 +175,7 @@ def fast_line(state: int, nodes: int, series: int, cells: int, line: int, end: i
     length = get(of_row, SERIES_LENGTH)
     at = line + length
     if row == 0 or at >= end or load8(at) != _SPACE or not same(line, get(of_row, SERIES_KEY), length):
-        row = seen_series(state, line, end)
+        row = series_of(state, line, end)
         if row == NONE:
             return 0
         put(last, SERIES_NEXT, row)

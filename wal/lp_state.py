@@ -96,9 +96,21 @@ PADDING: Final = 64
     CONTROL_SIZE,
 ) = range(54)
 
-# A table. Its first row in `nodes` is the root of its field paths.
-TABLE_NAME, TABLE_LENGTH, TABLE_HASH, TABLE_ROOT, TABLE_ROWS, TABLE_WIDTH, TABLE_BYTES, TABLE_NEXT_ROW = range(8)
-TABLE_SIZE: Final = 8
+# A table, the roots of the paths its fields and its tags take, its name as it stands in lines.
+(
+    TABLE_NAME,
+    TABLE_LENGTH,
+    TABLE_HASH,
+    TABLE_ROOT,
+    TABLE_TAG_ROOT,
+    TABLE_RAW,
+    TABLE_RAW_LENGTH,
+    TABLE_ROWS,
+    TABLE_WIDTH,  # columns that good lines use
+    TABLE_BYTES,  # of the memory its columns need
+    TABLE_NEXT_ROW,  # the row that is written next
+    TABLE_SIZE,
+) = range(12)
 
 # A column of a table. KIND is a code of `lp_columns.KINDS`, 0 until a good line or the catalog settles it.
 (
@@ -210,11 +222,8 @@ _INDEXED: Final = (
     ("values", "value_index", VALUE_COUNT, VALUE_MASK, VALUE_HASH),
 )
 _FROM_ONE: Final = ("nodes", "series")
-_PLAIN: Final = (
-    ("pairs", PAIR_COUNT),
-    ("long_floats", LONG_FLOAT_COUNT),
-)
 _SEED: Final = secrets.randbits(63)
+_NO_NODE: Final = np.array([-1 if word < 2 else 0 for word in range(NODE_SIZE)], np.int64)
 _SMALL_INDEX: Final = 512
 _KEPT_BYTES: Final = 64 << 20
 _ARENA_CHUNK: Final = 1 << 16
@@ -255,7 +264,7 @@ def _empty(rows: int, width: int = 1) -> Words:
 def _fresh() -> State:
     return State(
         control=np.zeros(CONTROL_SIZE, np.int64),
-        tables=_empty(64, 8),
+        tables=_empty(64, TABLE_SIZE),
         table_index=_empty(_SMALL_INDEX),
         columns=_empty(1024, COLUMN_SIZE),
         column_index=_empty(2048),
@@ -281,41 +290,48 @@ def _power_of_two(least: int) -> int:
 class Scratch:
     """The state of one body, and the memory it points into."""
 
-    __slots__ = ("_address", "_arenas", "state")
+    __slots__ = ("_arena", "_kept", "address", "state")
 
     def __init__(self) -> None:
         self.state = _fresh()
-        self._address = address_of(self.state.control)
-        self._arenas: list[pa.Buffer] = []
+        self.address = address_of(self.state.control)
+        """What a kernel is handed: where the control words are."""
+        self._arena = pa.allocate_buffer(_ARENA_CHUNK)
+        self._kept: list[object] = []
+        self._publish()
 
     def reset(self, body_length: int, unit: int, default_time_ns: int, check_utf8: bool) -> None:
         """Forget everything and get ready for a body of this length."""
+        likely_cells = body_length // 8 + 4 * MAX_LINE_COLUMNS
+        if len(self.state.cells) < likely_cells:
+            self.state = self.state._replace(cells=_empty(likely_cells))
+            self._publish()
+        self._kept.clear()
         state = self.state
         control = state.control
-        control[:] = 0
+        control[:TABLES] = 0
         control[SEED] = _SEED
         control[UNIT] = unit
         control[DEFAULT_TIME] = default_time_ns
         control[CHECK_UTF8] = check_utf8
         control[DENSE_LIMIT] = max(MIN_CELLS, CELLS_PER_BYTE * body_length)
-        self._arenas.clear()
-        likely = min(max(_SMALL_INDEX, _power_of_two(body_length >> 8 or 1)), 1 << 16)
-        for _, index_name, _, mask, _ in _INDEXED:
-            index = getattr(state, index_name)
-            grows = mask in (SERIES_MASK, VALUE_MASK)
-            size = min(len(index), likely if grows else _SMALL_INDEX)
+        control[ARENA] = arena = self._arena.address
+        control[ARENA_END] = arena + _ARENA_CHUNK - PADDING
+        many = min(max(_SMALL_INDEX, _power_of_two(body_length >> 7 or 1)), 1 << 16)
+        for index, mask, size in (
+            (state.table_index, TABLE_MASK, _SMALL_INDEX),
+            (state.column_index, COLUMN_MASK, 2 * _SMALL_INDEX),
+            (state.node_index, NODE_MASK, 2 * _SMALL_INDEX),
+            (state.series_index, SERIES_MASK, many),
+            (state.value_index, VALUE_MASK, many),
+        ):
+            size = min(size, len(index))
             index[:size] = 0
             control[mask] = size - 1
         # Row 0 of nodes and series stands for "none": no key of theirs ever matches.
-        state.nodes[0] = 0
-        state.nodes[0, NODE_WORD] = -1
-        state.nodes[0, NODE_WORD_MASK] = -1
+        state.nodes[0] = _NO_NODE
         state.series[0] = 0
         control[NODE_COUNT] = control[SERIES_COUNT] = 1
-        likely_cells = body_length // 8 + 4 * MAX_LINE_COLUMNS
-        if len(state.cells) < likely_cells:
-            self.state = state._replace(cells=_empty(likely_cells))
-        self._publish()
 
     def grow(self) -> None:
         """Make room for the line at which the kernel stopped."""
@@ -333,9 +349,9 @@ class Scratch:
                 new[index_name] = index if size <= len(index) else _empty(size)
                 control[mask] = size - 1
                 stale.append((name, index_name, count, mask, hash_column))
-        for name, count in _PLAIN:
+        for name, count, least in (("pairs", PAIR_COUNT, need), ("long_floats", LONG_FLOAT_COUNT, MAX_LINE_COLUMNS)):
             rows = getattr(self.state, name)
-            wanted = int(control[count]) + max(need, MAX_LINE_COLUMNS if name == "long_floats" else 0)
+            wanted = int(control[count]) + least
             if wanted > len(rows):
                 new[name] = _enlarged(rows, int(control[count]), 2 * wanted)
         wanted = int(control[CELL_COUNT]) + RECORD_HEADER + 2 * MAX_LINE_COLUMNS + 1
@@ -348,40 +364,28 @@ class Scratch:
         for name, index_name, count, mask, hash_column in stale:
             rows, index = getattr(self.state, name), getattr(self.state, index_name)
             first = 1 if name in _FROM_ONE else 0
-            width = rows.shape[1]
-            reindex(
-                address_of(index), int(control[mask]), address_of(rows), width, hash_column, first, int(control[count])
-            )
+            size, last = int(control[mask]), int(control[count])
+            reindex(address_of(index), size, address_of(rows), rows.shape[1], hash_column, first, last)
         needed_bytes = int(control[NEED_BYTES])
         if control[ARENA_END] - control[ARENA] < needed_bytes:
-            arena = pa.allocate_buffer(max(_ARENA_CHUNK, 2 * needed_bytes))
-            self._arenas.append(arena)
+            arena = pa.allocate_buffer(max(_ARENA_CHUNK, 2 * needed_bytes) + PADDING)
+            self._kept.append(arena)
             control[ARENA] = arena.address
             control[ARENA_END] = arena.address + arena.size - PADDING
 
+    def keep(self, owner: object) -> None:
+        """Keep alive what kernels point into until the next body."""
+        self._kept.append(owner)
+
     @property
-    def address(self) -> int:
-        """What a kernel is handed: where the control words are."""
-        return self._address
+    def is_worth_keeping(self) -> bool:
+        return sum(array.nbytes for array in self.state) <= _KEPT_BYTES
 
     def _publish(self) -> None:
         """Tell the kernels where the arrays are and how many rows they have."""
         control = self.state.control
         control[_ADDRESSES] = [address_of(getattr(self.state, name)) for name in _ARRAYS]
         control[_ROOMS] = [len(getattr(self.state, name)) for name in _ROOM_OF]
-
-    def keep(self, text: bytes) -> int:
-        """The address of a copy of ``text`` that lives as long as the body's state."""
-        arena = pa.allocate_buffer(len(text) + PADDING)
-        view = np.frombuffer(arena, np.uint8)
-        view[: len(text)] = np.frombuffer(text, np.uint8)
-        view[len(text) :] = 0
-        self._arenas.append(arena)
-        return int(arena.address)
-
-    @property
-    def is_worth_keeping(self) -> bool:
-        return sum(array.nbytes for array in self.state) <= _KEPT_BYTES
 
 
 def _enlarged(rows: Words, used: int, size: int) -> Words:
