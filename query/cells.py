@@ -115,7 +115,8 @@ def _strings(array: pa.Array[Any], style: CellStyle) -> Cells:
     texts = array.cast(pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary())
     if style.quote:
         texts = pc.binary_join_element_wise(style.quote, texts, style.quote, b"")
-    return texts.to_numpy(zero_copy_only=False).tolist()
+    found: Cells = texts.to_numpy(zero_copy_only=False).tolist()
+    return found
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -132,7 +133,8 @@ def _taken(array: Any, style: CellStyle) -> Cells:
         distinct = cells(values, style)
     if not distinct:
         return [style.null] * len(array)
-    return np.array(distinct, dtype=object)[_values(array.indices, 0)].tolist()
+    taken: Cells = np.array(distinct, dtype=object)[_values(array.indices, 0)].tolist()
+    return taken
 
 
 # Times

@@ -20,6 +20,7 @@ from headrace.query.catalog_tables import CatalogTables
 from headrace.query.engine_tables import CATALOG, INFORMATION_SCHEMA, SYSTEM_SCHEMA, USER_SCHEMA, memory_table
 from headrace.query.errors import QueryClosed, QueryTimeout, StatementTooLarge, TooManyQueries
 from headrace.query.failures import translate
+from headrace.query.memory_ranges import MemoryRanges
 from headrace.query.parameters import BoundStatement, bind
 from headrace.query.plan_reader import PlanReading, TableKey, read_plan
 from headrace.query.query_log import QUERIES, QueryLog, QueryRecord
@@ -33,6 +34,14 @@ from headrace.query.system_tables import Provider, SystemTables
 from headrace.query.tokens import Token, tokenize
 from headrace.storage.snapshot import DatabaseSnapshot
 from headrace.wal.errors import HeadraceError
+
+_SHOW_TABLES: Final = """
+SELECT table_catalog, table_schema, table_name, table_type FROM information_schema.tables
+ORDER BY array_position(['iox', 'system'], table_schema), CASE table_schema
+  WHEN 'information_schema' THEN CAST(array_position(
+    ['tables', 'views', 'columns', 'df_settings', 'schemata', 'routines', 'parameters'], table_name) AS VARCHAR)
+  ELSE table_name END"""
+"""The engine lists tables in no order; InfluxDB 3 lists them in this one."""
 
 _CLOCK_WORDS: Final = frozenset(["NOW", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "TODAY"])
 _CLOCK_SLACK_NS: Final = 60_000_000_000
@@ -50,6 +59,7 @@ class QueryEngine:
         self._log = QueryLog(self._settings.logged_queries)
         self._sessions = Sessions(self._settings, self._data_root)
         self._planning = PlanningSessions(self._sessions, self._system_tables)
+        self._memory_ranges = MemoryRanges()
         self._loop = EngineLoop()
         self._permits = threading.BoundedSemaphore(self._settings.concurrent_queries)
         CatalogTables(store).register(self._system_tables)
@@ -86,6 +96,8 @@ class QueryEngine:
         try:
             tokens = tokenize(statement)
             guard.check(tokens)
+            if [token.word for token in tokens if token.text != ";"] == ["SHOW", "TABLES"]:
+                statement, tokens = _SHOW_TABLES, tokenize(_SHOW_TABLES)
             bound = bind(statement, tokens, params)
             if not self._permits.acquire(timeout=self._settings.queue_timeout_s):
                 raise TooManyQueries(
@@ -171,7 +183,12 @@ class QueryEngine:
         files = 0
         for name, bounds in user.items():
             scan = scan_table(
-                context, self._data_root, snapshot.tables[name], bounds, partitions=self._settings.partitions
+                context,
+                self._data_root,
+                snapshot.tables[name],
+                bounds,
+                partitions=self._settings.partitions,
+                memory_ranges=self._memory_ranges,
             )
             user_schema.register_table(name, scan.frame.into_view())
             files += len(scan.files)

@@ -5,16 +5,18 @@ Only there do rows go through a merge. Everything here is arithmetic on closed r
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from typing import Final
 
 Range = tuple[int, int]
 """(first, last), both inclusive, in nanoseconds."""
 
-_MAX_WINDOWS: Final = 16
+MAX_RANGES: Final = 16
+"""To how many ranges a source, or the windows, are simplified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,55 +34,64 @@ class Overlap:
     meet; of two sources that do, the newer one is in a later layer."""
 
 
-def find_overlap(ranges: Sequence[Range]) -> Overlap:
-    """Plan the merge of sources that are given oldest first."""
-    windows = _coarsened(_windows(ranges))
+def find_overlap(sources: Sequence[Sequence[Range]]) -> Overlap:
+    """Plan the merge of sources that are given oldest first, each by the ranges that its rows lie in.
+
+    The ranges of one source are ascending and disjoint.
+    """
+    windows = coarsen(_shared(sorted(chain.from_iterable(sources), key=itemgetter(0))))
     straight, outside = [], []
     layers: list[tuple[list[Range], list[int]]] = []
-    starts = [start for start, _ in windows]
-    for position, (first, last) in enumerate(ranges):
-        window = bisect_right(starts, last) - 1
-        if window < 0 or windows[window][1] < first:
+    for position, ranges in enumerate(sources):
+        if not any(_meets(windows, each) for each in ranges):
             straight.append(position)
             continue
-        if not (windows[window][0] <= first and last <= windows[window][1]):
+        if not all(_covers(windows, each) for each in ranges):
             outside.append(position)
-        layer = next((at for at in range(len(layers), 0, -1) if _meets(layers[at - 1][0], first, last)), 0)
+        below = (at for at in range(len(layers), 0, -1) if any(_meets(layers[at - 1][0], each) for each in ranges))
+        layer = next(below, 0)
         if layer == len(layers):
             layers.append(([], []))
         taken, members = layers[layer]
-        taken.insert(bisect_left(taken, (first, last)), (first, last))
         members.append(position)
+        for each in ranges:
+            insort(taken, each)
     return Overlap(tuple(windows), tuple(straight), tuple(outside), tuple(tuple(members) for _, members in layers))
 
 
-def _windows(ranges: Sequence[Range]) -> list[Range]:
-    """The times that at least two ranges share."""
-    windows: list[Range] = []
+def coarsen(ranges: list[Range]) -> list[Range]:
+    """At most ``MAX_RANGES`` ranges that cover the given ones, which are ascending and disjoint: the narrowest gaps go.
+
+    For windows this costs work, never rows: merging a row that has no double changes nothing.
+    """
+    if len(ranges) <= MAX_RANGES:
+        return ranges
+    by_gap = sorted(range(1, len(ranges)), key=lambda at: ranges[at][0] - ranges[at - 1][1], reverse=True)
+    kept = sorted((0, *by_gap[: MAX_RANGES - 1]))
+    return [(ranges[start][0], ranges[end - 1][1]) for start, end in zip(kept, (*kept[1:], len(ranges)), strict=True)]
+
+
+def _shared(ranges: Sequence[Range]) -> list[Range]:
+    """The times that at least two of the ranges, ascending by their start, have in common."""
+    shared: list[Range] = []
     reach: int | None = None
-    for first, last in sorted(ranges, key=itemgetter(0)):
+    for first, last in ranges:
         if reach is not None and first <= reach:
-            shared = (first, min(reach, last))
-            if windows and shared[0] <= windows[-1][1]:
-                windows[-1] = (windows[-1][0], max(windows[-1][1], shared[1]))
+            end = min(reach, last)
+            if shared and first <= shared[-1][1]:
+                shared[-1] = (shared[-1][0], max(shared[-1][1], end))
             else:
-                windows.append(shared)
+                shared.append((first, end))
         reach = last if reach is None else max(reach, last)
-    return windows
+    return shared
 
 
-def _coarsened(windows: list[Range]) -> list[Range]:
-    """At most so many windows, by closing the narrowest gaps: merging a row that has no double changes nothing."""
-    if len(windows) <= _MAX_WINDOWS:
-        return windows
-    gaps = sorted(range(1, len(windows)), key=lambda at: windows[at][0] - windows[at - 1][1], reverse=True)
-    kept = sorted((0, *gaps[: _MAX_WINDOWS - 1]))
-    return [
-        (windows[start][0], windows[end - 1][1]) for start, end in zip(kept, (*kept[1:], len(windows)), strict=True)
-    ]
+def _meets(ranges: Sequence[Range], one: Range) -> bool:
+    """Whether ``one`` meets any of the disjoint, ascending ranges."""
+    at = bisect_right(ranges, one[1], key=itemgetter(0)) - 1
+    return at >= 0 and ranges[at][1] >= one[0]
 
 
-def _meets(taken: list[Range], first: int, last: int) -> bool:
-    """Whether one of the disjoint, ascending ranges meets the given one."""
-    at = bisect_right(taken, last, key=itemgetter(0)) - 1
-    return at >= 0 and taken[at][1] >= first
+def _covers(ranges: Sequence[Range], one: Range) -> bool:
+    at = bisect_right(ranges, one[0], key=itemgetter(0)) - 1
+    return at >= 0 and ranges[at][1] >= one[1]

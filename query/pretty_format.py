@@ -43,7 +43,7 @@ def encode_pretty(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Itera
 
 def _rows(batch: pa.RecordBatch, widths: list[int]) -> bytes:
     columns = [_padded(column, width) for column, width in zip(batch.columns, widths, strict=True)]
-    lines = []
+    lines: list[str] = []
     for row in zip(*columns, strict=True):
         if any("\n" in cell for cell in row):
             lines.extend(_several_lines(row, widths))

@@ -19,6 +19,7 @@ from datafusion import functions as f
 from headrace.query.bounds import Bounds
 from headrace.query.engine_tables import memory_table
 from headrace.query.errors import DataFileUnreadable
+from headrace.query.memory_ranges import MemoryRanges
 from headrace.query.overlap import Overlap, Range, find_overlap
 from headrace.query.parquet_listing import read_files
 from headrace.storage.snapshot import DataFile, TableSnapshot
@@ -42,7 +43,13 @@ class TableScan:
 
 
 def scan_table(
-    context: SessionContext, data_root: Path, table: TableSnapshot, bounds: Bounds, *, partitions: int
+    context: SessionContext,
+    data_root: Path,
+    table: TableSnapshot,
+    bounds: Bounds,
+    *,
+    partitions: int,
+    memory_ranges: MemoryRanges,
 ) -> TableScan:
     """All rows of the table within the bounds; others may be among them, since the bounds only choose sources.
 
@@ -53,8 +60,10 @@ def scan_table(
         bounds = bounds.also(Bounds(min_time=table.min_time_ns))
     files = sorted((file for file in table.files if bounds.meets_file(file)), key=lambda file: file.sequence)
     _check(data_root, files)
-    with_memory = table.memory_range is not None and bounds.meets(*table.memory_range)
-    builder = _Builder(context, table, tuple(files), with_memory, partitions)
+    ranges: list[list[Range]] = [[(file.min_time, file.max_time)] for file in files]
+    if table.memory_range is not None and bounds.meets(*table.memory_range):
+        ranges.append(memory_ranges.of(table.memory))
+    builder = _Builder(context, table, tuple(files), ranges, partitions)
     return TableScan(builder.frame(), tuple(files))
 
 
@@ -78,7 +87,7 @@ class _Builder:
         context: SessionContext,
         table: TableSnapshot,
         files: tuple[DataFile, ...],
-        with_memory: bool,
+        ranges: Sequence[Sequence[Range]],
         partitions: int,
     ) -> None:
         self._context = context
@@ -89,10 +98,7 @@ class _Builder:
         self._schema = pa.schema(
             [(name, pa.string_view() if kind in _VIEWED else kind.arrow) for name, kind in self._columns]
         )
-        self._ranges: list[Range] = [(file.min_time, file.max_time) for file in files]
-        if with_memory:
-            assert table.memory_range is not None
-            self._ranges.append(table.memory_range)
+        self._ranges = ranges
 
     def frame(self) -> DataFrame:
         overlap = find_overlap(self._ranges)
@@ -101,7 +107,7 @@ class _Builder:
             return self._memory([pa.RecordBatch.from_pylist([], schema=self._table.schema.arrow_schema())])
         frame = reduce(DataFrame.union, parts)
         floor = self._table.min_time_ns
-        if floor is not None and any(first < floor for first, _ in self._ranges):
+        if floor is not None and any(ranges[0][0] < floor for ranges in self._ranges):
             frame = frame.filter(quoted(TIME_COLUMN) >= _time(floor))
         return frame
 

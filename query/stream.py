@@ -20,6 +20,7 @@ from headrace.query.errors import QueryClosed, QueryTimeout
 from headrace.wal.errors import HeadraceError
 
 _AHEAD: Final = 4
+_AT_ONCE: Final = 2
 
 
 class EngineLoop:
@@ -81,6 +82,7 @@ class BatchStream(Iterator[pa.RecordBatch]):
     ) -> None:
         self._queue: SimpleQueue[RecordBatch | HeadraceError | None] = SimpleQueue()
         self._schema = schema
+        self._read = 0
         self._failure: HeadraceError | None = None
         self._done = False
         self._loop = loop.running()
@@ -94,7 +96,9 @@ class BatchStream(Iterator[pa.RecordBatch]):
             raise StopIteration
         item = self._queue.get()
         if isinstance(item, RecordBatch):
-            _call(self._loop, self._pump.more)
+            self._read += 1
+            if self._read % _AT_ONCE == 0:  # waking the loop costs more than a small batch
+                _call(self._loop, self._pump.more)
             return conform(item.to_pyarrow(), self._schema)
         self._done = True
         self._failure = item
@@ -156,7 +160,8 @@ class _Pump:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def more(self) -> None:
-        self._room.release()
+        for _ in range(_AT_ONCE):
+            self._room.release()
 
     def cancel(self) -> None:
         if self._task is not None:

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+from headrace.query.engine import QueryEngine
+from headrace.query.errors import InvalidQuery, QueryError, StatementRefused, StatementTooLarge
+from headrace.query.guard import check
+from headrace.query.tokens import tokenize
+
+from tests.query.snapshot_lab import SnapshotLab
+
+REFUSED = {
+    "CREATE TABLE x AS SELECT 1": "CREATE TABLE",
+    "create or replace view v as select 1": "CREATE OR REPLACE VIEW",
+    "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'": "CREATE EXTERNAL TABLE",
+    "CREATE UNBOUNDED EXTERNAL TABLE t STORED AS CSV LOCATION 'x'": "CREATE UNBOUNDED EXTERNAL TABLE",
+    "DROP TABLE cpu": "DROP TABLE",
+    "ALTER TABLE cpu ADD COLUMN x INT": "ALTER TABLE",
+    "INSERT INTO cpu SELECT * FROM cpu": "INSERT",
+    "UPDATE cpu SET usage = 1": "UPDATE",
+    "DELETE FROM cpu": "DELETE",
+    "TRUNCATE cpu": "TRUNCATE",
+    "COPY cpu TO '/tmp/x.csv'": "COPY",
+    "COPY (SELECT 1) TO '/tmp/x.parquet'": "COPY",
+    "SET datafusion.execution.batch_size = 1": "SET",
+    "RESET datafusion.execution.batch_size": "RESET",
+    "PREPARE p AS SELECT 1": "PREPARE",
+    "EXECUTE p": "EXECUTE",
+    "DEALLOCATE p": "DEALLOCATE",
+    "BEGIN": "BEGIN",
+    "USE other": "USE",
+    "INSTALL httpfs": "INSTALL",
+    "/* c */ -- d\n COPY cpu TO 'x'": "COPY",
+    "EXPLAIN COPY cpu TO '/tmp/x.csv'": "COPY",
+    "EXPLAIN ANALYZE VERBOSE INSERT INTO cpu SELECT * FROM cpu": "INSERT",
+    "SELECT * FROM parquet_metadata('/etc/passwd')": "parquet_metadata()",
+    "SELECT * FROM read_csv('/etc/passwd')": "read_csv()",
+    "SELECT * FROM Read_Parquet ('x')": "Read_Parquet()",
+    "SELECT * FROM glob('/etc/*')": "glob()",
+    "SELECT input_file_name() FROM cpu": "input_file_name()",
+}
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_what_would_write_or_read_files_is_refused_by_name(statement: str) -> None:
+    with pytest.raises(StatementRefused, match=REFUSED[statement].replace("(", r"\(").replace(")", r"\)")) as refusal:
+        check(tokenize(statement))
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_the_engine_refuses_them_without_the_guard_as_well(
+    statement: str, engine: QueryEngine, lab: SnapshotLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.table("cpu", usage="float64")
+    monkeypatch.setattr("headrace.query.guard.check", lambda tokens: None)
+    with pytest.raises(QueryError):
+        engine.sql("db", statement).read_all()
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1; SELECT 2", "SELECT 1; DROP TABLE cpu", "SELECT 1;; SELECT 2"])
+def test_a_second_statement_is_refused(statement: str) -> None:
+    with pytest.raises(StatementRefused, match="single SQL statement"):
+        check(tokenize(statement))
+
+
+@pytest.mark.parametrize("statement", ["", " ", ";", "-- only a comment", "/* */"])
+def test_an_empty_statement_is_refused(statement: str) -> None:
+    with pytest.raises(InvalidQuery, match="empty"):
+        check(tokenize(statement))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1;",
+        "SELECT 'a; DROP TABLE x'",
+        'SELECT "set" FROM "copy"',
+        "(SELECT 1)",
+        "WITH x AS (SELECT 1) SELECT * FROM x",
+        "VALUES (1), (2)",
+        "SHOW TABLES",
+        "DESCRIBE cpu",
+        "EXPLAIN ANALYZE SELECT 1",
+        "EXPLAIN FORMAT TREE SELECT 1",
+        "SELECT glob FROM cpu",
+    ],
+)
+def test_reading_statements_pass(statement: str) -> None:
+    check(tokenize(statement))
+
+
+def test_a_chain_of_operators_that_would_overflow_the_stack_is_refused(engine: QueryEngine) -> None:
+    for statement in (
+        "SELECT 1" + "+1" * 20_000,
+        "SELECT 1" + "::int" * 20_000,
+        "SELECT * FROM t WHERE " + " AND ".join(["a"] * 2_000),
+        " UNION ALL ".join(["SELECT 1"] * 2_000),
+        "SELECT 1 FROM " + ", ".join(f"t a{at}" for at in range(2_000)),
+    ):
+        with pytest.raises(StatementTooLarge, match="operators"):
+            engine.sql("db", statement)
+
+
+def test_the_longest_chain_that_passes_is_planned(engine: QueryEngine) -> None:
+    assert engine.sql("db", "SELECT 1" + "+1" * 300).read_all().to_pydict().popitem()[1] == [301]
+
+
+def test_long_lists_are_no_operators() -> None:
+    numbers = ", ".join(map(str, range(20_000)))
+    check(tokenize(f"SELECT a, b FROM t, u WHERE x IN ({numbers})"))
+    check(tokenize("SELECT " + ", ".join(f"c{at}" for at in range(3_000)) + " FROM t"))
+
+
+def test_no_path_is_a_table(engine: QueryEngine) -> None:
+    for path in ("/etc/passwd", "file:///etc/passwd", "s3://bucket/x.parquet", "headrace://data/x.parquet"):
+        with pytest.raises(InvalidQuery, match="not found"):
+            engine.sql("db", f"SELECT * FROM '{path}'")
