@@ -50,6 +50,8 @@ def encode_columns(table: pa.Table, tags: Sequence[str]) -> tuple[int, list[Desc
     """
     descriptions: list[Description] = []
     buffers: list[memoryview] = []
+    if len(set(table.column_names)) < table.num_columns:
+        raise UnwritableColumn(f"a column occurs twice: {table.column_names}")
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_null(column.type) and name not in tags:
             continue
@@ -95,6 +97,8 @@ def decode_columns(rows: int, descriptions: Sequence[Any], payload: memoryview) 
         names.append(name)
         arrays.append(array)
     reader.finish()
+    if len(set(names)) < len(names):
+        raise MalformedColumns("a column occurs twice")
     try:
         batch = pa.RecordBatch.from_arrays(arrays, names)
         batch.validate(full=True)

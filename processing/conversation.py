@@ -40,6 +40,8 @@ class RunLogBook:
 
     def add(self, level: LogLevel, text: str) -> None:
         """Log a line if there is room for it."""
+        if not text.isascii():
+            text = presentable(text)
         if self._lines_left <= 0 or len(text) > self._bytes_left:
             self.dropped += 1
             return
@@ -52,6 +54,11 @@ class RunLogBook:
         """Say how many lines are missing, if any are."""
         if self.dropped:
             self._log("WARN", f"{self.dropped} log lines of this run were dropped: it logged more than a run may")
+
+
+def presentable(text: str) -> str:
+    """The text without the lone surrogates that JSON lets through and UTF-8 does not know."""
+    return text.encode(errors="replace").decode()
 
 
 class Conversation:

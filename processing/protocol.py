@@ -90,8 +90,13 @@ class Channel:
     def send(
         self, kind: Kind, header: dict[str, Any], payload: Sequence[Buffer] = (), *, deadline: float | None = None
     ) -> None:
-        """Send one message; ``deadline`` is on the monotonic clock. Raises PeerGone, TimeoutError."""
+        """Send one message; ``deadline`` is on the monotonic clock.
+
+        Raises PeerGone, TimeoutError, and ValueError for a header larger than MAX_HEADER.
+        """
         head = json.dumps(header, separators=(",", ":")).encode()
+        if len(head) > MAX_HEADER:
+            raise ValueError(f"{kind.name} has a header of {len(head)} bytes; the most is {MAX_HEADER}")
         views = [memoryview(part).cast("B") for part in payload if len(part)]
         total = sum(map(len, views))
         prefix = _PREFIX.pack(MAGIC, kind, 0, len(head), total)

@@ -113,8 +113,8 @@ def _merge(headers: dict[str, str], added: Mapping[Any, Any]) -> None:
         name, text = str(key), str(value)
         if not name or any(not 0x21 <= ord(character) < 0x7F or character == ":" for character in name):
             raise ValueError(f"{name!r} is not the name of an HTTP header")
-        if any(ord(character) < 0x20 and character != "\t" for character in text):
-            raise ValueError(f"the value of header '{name}' holds a control character")
+        if any((ord(character) < 0x20 and character != "\t") or ord(character) > 0xFF for character in text):
+            raise ValueError(f"the value of header '{name}' holds a character that no header may hold")
         headers.pop(present.get(name.lower(), name), None)
         present[name.lower()] = name
         headers[name] = text

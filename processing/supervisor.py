@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from headrace.processing.arrow_stream import arrow_stream
-from headrace.processing.conversation import Conversation, RunLogBook
+from headrace.processing.conversation import Conversation, RunLogBook, presentable
 from headrace.processing.environment import Interpreter
 from headrace.processing.errors import (
     MissingEntryPoint,
@@ -277,7 +277,7 @@ def _failure(
         return process.verdict
     match header:
         case {"reason": str(reason), "error": str(error), "traceback": str(traceback)}:
-            progress.traceback = traceback
+            error, progress.traceback = presentable(error), presentable(traceback)
         case _:
             raise ProtocolViolation("not a failure")
     if process.verdict is not None:
@@ -288,7 +288,8 @@ def _failure(
         case "output":
             return OutputLimitExceeded(error)
         case _:
-            return PluginLoadFailed(error, traceback) if while_loading else PluginRaised(error, traceback)
+            kind = PluginLoadFailed if while_loading else PluginRaised
+            return kind(error, progress.traceback)
 
 
 def _encode(request: RunRequest) -> tuple[dict[str, Any], list[Any]]:

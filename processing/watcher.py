@@ -42,7 +42,8 @@ class Watcher:
         self._processes: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._thread: threading.Thread | None = None
-        self._table_due = 0.0
+        self._table_at = 0.0
+        self._table_took = 0.0
         self._tasks = 0
 
     def add(self, process: WorkerProcess) -> None:
@@ -110,17 +111,20 @@ class Watcher:
             watched = list(self._processes.values())
         now = time.monotonic()
         active = [process for process in watched if process.active]
+        suspicion = False
         for process in active:
             self._check_time(process, now)
-            if process_family.resident_bytes(process.pid) > process.limits.memory_bytes:
-                self._table_due = 0.0
+            held = process_family.resident_bytes(process.pid)
+            process.saw_memory(held)
+            suspicion |= held > process.limits.memory_bytes
         tasks = process_family.running_tasks() if active else self._tasks
-        if now >= self._table_due or tasks > self._tasks + _TASK_JUMP:
+        pause = max(_TABLE_S if active else _IDLE_TABLE_S, self._table_took * _TABLE_SHARE)
+        if suspicion or tasks > self._tasks + _TASK_JUMP or now >= self._table_at + pause:
             everybody = process_family.processes()
             for process in watched:
                 self._check_family(process, everybody)
-            took = time.monotonic() - now
-            self._table_due = now + max(_TABLE_S if active else _IDLE_TABLE_S, took * _TABLE_SHARE)
+            self._table_at = time.monotonic()
+            self._table_took = self._table_at - now
             self._tasks = tasks
         self._tasks = min(self._tasks, tasks)
 

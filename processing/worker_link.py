@@ -30,6 +30,7 @@ class Cancellation:
         self.requested = False
         self._listening = False
         self._held = 0
+        self._due = False
         self._main = threading.get_ident()
         signal.signal(signal.SIGINT, self._on_signal)
 
@@ -41,7 +42,7 @@ class Cancellation:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Plugin code runs in here; outside of it a cancellation is only noted."""
-        self.requested = False
+        self.requested = self._due = False
         self._listening = True
         try:
             yield
@@ -50,7 +51,7 @@ class Cancellation:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """No KeyboardInterrupt in here, but at the end."""
+        """No KeyboardInterrupt in here; one that was asked for meanwhile comes at the end."""
         if threading.get_ident() != self._main:
             yield  # signals are only ever delivered to the main thread
             return
@@ -59,12 +60,17 @@ class Cancellation:
             yield
         finally:
             self._held -= 1
-        if self.requested and self._listening and not self._held:
+        if self._due and not self._held:
+            self._due = False
             self.check()
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self.requested = True
-        if self._listening and not self._held:
+        if not self._listening:
+            return
+        if self._held:
+            self._due = True
+        else:
             self.check()
 
 

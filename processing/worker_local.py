@@ -2,7 +2,8 @@
 
 One object a run. Logging, writing and querying go over the link to the server; written lines and columns wait in
 :class:`~headrace.processing.writes.Writes` until the plugin has returned. When the run is over the object is
-closed: a thread that the plugin left behind gets a RuntimeError instead of writing into somebody else's run.
+closed: a thread that the plugin left behind may still log, but gets a RuntimeError instead of writing into somebody
+else's run.
 
 Imported by workers: standard library only, and pyarrow once something needs it.
 """
@@ -141,8 +142,12 @@ class InfluxDB3Local:
         return self._writes
 
     def _say(self, level: str, args: tuple[object, ...]) -> None:
-        self._check()
-        self._log.add(level, " ".join(map(str, args)))
+        text = " ".join(map(str, args))
+        if self._closed:
+            self._log.add_late(level, text)
+        else:
+            self._check()
+            self._log.add(level, text)
 
     def _check(self) -> None:
         if self._closed:

@@ -48,6 +48,11 @@ class RunLog:
         self._bytes_left -= size
         self._link.send(Kind.LOG, {"lines": [[level, text]]})
 
+    @staticmethod
+    def add_late(level: str, text: str) -> None:
+        """Print a line that comes when the run is over; it is logged with the worker's next run."""
+        os.write(1 if level == "INFO" else 2, f"{text}\n".encode(errors="replace"))
+
 
 class PrintedLines(io.RawIOBase):
     """A raw stream that hands whole lines to ``sink``, or to the descriptor while there is no run."""

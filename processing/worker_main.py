@@ -105,7 +105,11 @@ class _Worker:
         self._prints.end()
         if failure is not None:
             kind, header, payload = Kind.FAILED, failure, []
-        self._link.send(kind, {**header, "dropped": self._log.dropped}, payload)
+        try:
+            self._link.send(kind, {**header, "dropped": self._log.dropped}, payload)
+        except ValueError as error:  # hundreds of thousands of tables, or as many response headers
+            failure = {"reason": "output", "error": str(error), "traceback": "", "dropped": self._log.dropped}
+            self._link.send(Kind.FAILED, failure)
 
     def _load(self, message: Message) -> tuple[Kind, dict[str, Any], list[Any]]:
         header = message.header
@@ -139,7 +143,10 @@ class _Worker:
         if writes.overflowed:
             raise OutputLimitReached("the plugin has written more than one run may write, and ignored that it was told")
         parts, payload = writes.encode()
-        return Kind.DONE, {"parts": parts, "response": _response_header(response)}, [*payload, *_body(response)]
+        payload += _body(response)
+        if sum(map(len, payload)) > settings["output_bytes"]:
+            raise OutputLimitReached(f"the writes and the response are larger than {settings['output_bytes']} bytes")
+        return Kind.DONE, {"parts": parts, "response": _response_header(response)}, payload
 
     def _batches(self, tables: list[list[Any]], payload: memoryview) -> list[dict[str, Any]]:
         import pyarrow as pa
@@ -181,8 +188,8 @@ def _response_header(response: tuple[int, dict[str, str], bytes] | None) -> dict
     return {"status": status, "headers": headers, "length": len(body)}
 
 
-def _body(response: tuple[int, dict[str, str], bytes] | None) -> list[bytes]:
-    return [] if response is None else [response[2]]
+def _body(response: tuple[int, dict[str, str], bytes] | None) -> list[memoryview]:
+    return [] if response is None else [memoryview(response[2])]
 
 
 def _tie_to_server(server_pid: int) -> None:

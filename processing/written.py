@@ -33,7 +33,7 @@ def decode_parts(descriptions: object, payload: memoryview) -> tuple[tuple[Write
                     batch = decode_columns(rows, columns, body)
                 except MalformedColumns as error:
                     raise ProtocolViolation(str(error)) from None
-                if rows:
+                if batch.num_rows:
                     parts.append(TablePart(database, table, batch, tuple(tags)))
             case {"table": _}:
                 raise ProtocolViolation("not the description of a table")
@@ -69,5 +69,5 @@ def _is_header(name: Any, value: str) -> bool:
     return (
         bool(name)
         and all(0x21 <= ord(character) < 0x7F and character != ":" for character in name)
-        and all(ord(character) >= 0x20 or character == "\t" for character in value)
+        and all(0x20 <= ord(character) <= 0xFF or character == "\t" for character in value)
     )

@@ -1,5 +1,7 @@
 """Writes more than a run may, and ignores that it is told."""
 
+import contextlib
+
 
 class Lines:
     def build(self):
@@ -8,7 +10,5 @@ class Lines:
 
 def process_scheduled_call(influxdb3_local, call_time, args=None):
     for _ in range(100):
-        try:
+        with contextlib.suppress(Exception):
             influxdb3_local.write(Lines())
-        except Exception:
-            pass
