@@ -164,7 +164,9 @@ class TableBuffer:
             done = 0
             try:
                 while done < len(pending):
-                    group = _next_group(pending, done)
+                    # Up to what is being persisted, then from there on: no run has rows of both.
+                    until_boundary = self.boundary - len(self._keys)
+                    group = _next_group(pending, done, until_boundary if until_boundary > 0 else None)
                     self._absorb(group)
                     done += len(group)
             except BaseException:
@@ -262,12 +264,12 @@ class TableBuffer:
             self._runs[first:] = [join_runs(self._runs[first:])]
 
 
-def _next_group(pending: Sequence[Pending], start: int) -> Sequence[Pending]:
-    """The batches from ``start`` on that make one run."""
+def _next_group(pending: Sequence[Pending], start: int, end_rows: int | None) -> Sequence[Pending]:
+    """The batches from ``start`` on that make one run; it ends after ``end_rows`` rows at the latest."""
     rows = 0
     for index in range(start, len(pending)):
         rows += pending[index].batch.num_rows
-        if rows > RUN_ROWS and index > start:
+        if index > start and (rows > RUN_ROWS or (end_rows is not None and rows > end_rows)):
             return pending[start:index]
     return pending[start:]
 
