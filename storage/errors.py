@@ -109,6 +109,12 @@ class InvalidHardDeletion(StorageError):
     status: ClassVar[int] = 400
 
 
+class InvalidLines(StorageError):
+    """Line protocol in which each line that is refused makes another one bad, too often to go on."""
+
+    status: ClassVar[int] = 422
+
+
 class InvalidColumns(StorageError):
     """Columns that do not fit a table: the message names the table and the column."""
 

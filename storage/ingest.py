@@ -21,7 +21,7 @@ import pyarrow as pa
 from headrace.storage.catalog import Catalog
 from headrace.storage.catalog_records import Record, encode_record
 from headrace.storage.catalog_view import CatalogView
-from headrace.storage.errors import StorageError
+from headrace.storage.errors import InvalidLines, StorageError
 from headrace.storage.refused_lines import RefusedLines
 from headrace.storage.schema_plan import SchemaPlan
 from headrace.storage.table_columns import fit_columns
@@ -31,7 +31,7 @@ from headrace.wal.schema import TableSchema
 from headrace.wal.writer import Wal
 
 # After this many attempts to keep the good lines of a write whose bad ones hide each other, it is refused.
-_MAX_ROUNDS: Final = 4
+_MAX_ROUNDS: Final = 8
 # What a frame takes beside its rows, and a write beside its body, roughly.
 _OVERHEAD: Final = 1 << 12
 
@@ -207,13 +207,14 @@ def _parse(part: LinesPart, plan: SchemaPlan, now_ns: int) -> ParsedLines:
     refused: RefusedLines | None = None
     for _ in range(_MAX_ROUNDS):
         refusals = plan.review(database, ((table.name, table.new_columns) for table in parsed.tables))
-        if not refusals:
+        evading = refused is not None and refused.change_decoys(parsed.tables)
+        if not refusals and not evading:
             break
-        refused = refused or RefusedLines(part.body, parsed.errors)
+        refused = refused or RefusedLines(part.body)
         refused.add(refusals, parsed.tables)
         parsed = parse(refused)
     else:
-        raise next(iter(refusals.values())).first
+        raise InvalidLines("the bad lines of this write hide each other; send fewer lines at a time")
     return parsed if refused is None else replace(parsed, errors=refused.explain(parsed.errors))
 
 
