@@ -151,7 +151,7 @@ def test_ids_are_never_given_out_again() -> None:
 def test_a_record_for_what_never_was_is_damage_and_changes_nothing() -> None:
     catalog = catalog_of(PLANT)
     before = catalog.view
-    for record in [
+    strays: list[Record] = [
         CreateTable(9, 7, "cpu", ()),
         AddColumns(9, ()),
         DeleteTable(9, "x", 1, None),
@@ -163,7 +163,8 @@ def test_a_record_for_what_never_was_is_damage_and_changes_nothing() -> None:
         DeleteTrigger(9),
         SetTokenHash(9, "cd", 1),
         DeleteToken(9),
-    ]:
+    ]
+    for record in strays:
         with pytest.raises(CatalogDamaged, match="which was never created"):
             catalog.apply(encode_record(record))
         assert catalog.view is before
