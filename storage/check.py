@@ -162,7 +162,7 @@ def _check_rows(data: pa.Table, file: DataFile, schema: TableSchema | None) -> I
     keys = [tag for tag in schema.tags if tag in data.column_names]
     plain = pa.table({**{tag: data.column(tag).cast(pa.utf8()) for tag in keys}, TIME_COLUMN: times})
     ordering = [(name, "ascending") for name in [*keys, TIME_COLUMN]]
-    if not plain.equals(plain.take(pc.sort_indices(plain, sort_keys=ordering, null_placement="at_end"))):
+    if not plain.equals(plain.take(pc.sort_indices(plain, sort_keys=ordering))):
         yield f"is not sorted by {', '.join([*keys, TIME_COLUMN])}"
     if plain.group_by([*keys, TIME_COLUMN]).aggregate([]).num_rows != data.num_rows:
         yield "has rows with the same tags and time"

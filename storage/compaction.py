@@ -83,10 +83,9 @@ def _by_stretch(files: Sequence[DataFile], width: int | None) -> Iterator[list[D
 
 
 def _job(candidates: Sequence[DataFile], files: Sequence[DataFile], width: int | None, max_rows: int) -> Job | None:
-    """The longest run, in order of writing, that is small enough, closed, and worth it."""
+    """The first run, in order of writing, that is small enough, closed, and worth it; as long as it can be."""
     ordered = sorted(candidates, key=lambda file: (file.sequence, file.min_time))
-    start = 0
-    while start < len(ordered):
+    for start in range(len(ordered) - MIN_FILES + 1):
         chosen: list[DataFile] = []
         rows = 0
         for file in ordered[start : start + MAX_FILES]:
@@ -94,11 +93,10 @@ def _job(candidates: Sequence[DataFile], files: Sequence[DataFile], width: int |
                 break
             chosen.append(file)
             rows += file.rows
-        while chosen and not _is_closed(chosen, files):
+        while _is_worth_it(chosen):
+            if _is_closed(chosen, files):
+                return Job(tuple(chosen), width)
             chosen.pop()
-        if _is_worth_it(chosen):
-            return Job(tuple(chosen), width)
-        start += max(len(chosen), 1)
     return None
 
 

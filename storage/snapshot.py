@@ -30,7 +30,7 @@ class DataFile:
     """The newest WAL sequence whose rows are inside: of two files with the same row, the higher one's values win."""
     columns: frozenset[str]
     """The columns the file has; the table's other columns are null in all of its rows."""
-    tag_ranges: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    tag_ranges: Mapping[str, tuple[str, str]] = field(default_factory=dict, hash=False)
     """The least and the greatest non-null value of a tag, by code point. Tags that are absent here are not known:
     very long values, or none at all."""
 

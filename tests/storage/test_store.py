@@ -189,6 +189,48 @@ def test_a_snapshot_is_one_instant_over_all_tables(store: Store) -> None:
         writer.join()
 
 
+def test_everything_acknowledged_is_seen_while_rows_move_to_files(tmp_path: Path) -> None:
+    """Threads overwrite their own rows, so that a lost, doubled or overtaken write shows as an old value."""
+    acknowledged = [-1] * 3
+    errors: list[BaseException] = []
+
+    def write(thread: int, store: Store) -> None:
+        try:
+            for n in range(250):
+                put(
+                    store,
+                    f"cpu,thread={thread} last={n}i,n{n % 3}={n}i 5\ncpu,thread={thread} n={n}i {n % 20}".encode(),
+                )
+                acknowledged[thread] = n
+        except BaseException as error:
+            errors.append(error)
+
+    with Store.open(settings(tmp_path, gen1_ns=7)) as store:
+        put(store, b"cpu last=0i 1")
+        writers = [threading.Thread(target=write, args=(n, store)) for n in range(3)]
+        for writer in writers:
+            writer.start()
+        while any(writer.is_alive() for writer in writers):
+            before = list(acknowledged)
+            seen = rows(store)["cpu"]
+            for thread, least in enumerate(before):
+                found = seen.get((frozenset({("thread", str(thread))}), 5), {"last": -1})
+                assert found["last"] >= least
+            store.persist()
+            store.compact()
+            store._keeper.sweep()
+        assert errors == []
+        model = Model()
+        model.write("cpu", {}, {"last": 0}, 1)
+        for thread in range(3):
+            for n in range(250):
+                model.write("cpu", {"thread": str(thread)}, {"last": n, f"n{n % 3}": n}, 5)
+                model.write("cpu", {"thread": str(thread)}, {"n": n}, n % 20)
+        assert rows(store) == model.tables
+    with Store.open(settings(tmp_path)) as store:
+        assert rows(store) == model.tables
+
+
 def test_a_file_is_deleted_once_no_snapshot_has_it(tmp_path: Path) -> None:
     clock = Clock()
     with Store.open(settings(tmp_path, retention_interval=0.0), clock=clock) as store:
