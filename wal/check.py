@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pyarrow as pa
-from headrace.wal.entry import CursorMove, Entry, Rows
+from headrace.wal.entry import Rows
 from headrace.wal.errors import WalDamaged, WalVersion
 from headrace.wal.frame import FrameHeader, decode_entries
 from headrace.wal.segment import Segment, describe_loss, list_segments, map_segment, scan
@@ -74,21 +74,14 @@ def _check_segment(segment: Segment, limit: int | None, report: LogReport) -> No
             if report.first_sequence is None:
                 report.first_sequence = found.sequence
             try:
-                entries = decode_entries(mapped, view, found)
-                _check_entries(entries, found.sequence)
+                batches = [entry.batch for entry in decode_entries(mapped, view, found) if isinstance(entry, Rows)]
+                for batch in batches:
+                    batch.validate(full=True)
             except (WalDamaged, pa.ArrowInvalid) as error:
                 report.findings.append(LogFinding(segment.path, found.offset, str(error)))
             else:
-                report.rows += sum(entry.batch.num_rows for entry in entries if isinstance(entry, Rows))
+                report.rows += sum(batch.num_rows for batch in batches)
         elif found.torn:
             report.torn_bytes = found.end - found.offset
         else:
             report.findings.append(LogFinding(segment.path, found.offset, f"{found.reason}; {describe_loss(found)}"))
-
-
-def _check_entries(entries: tuple[Entry, ...], sequence: int) -> None:
-    for entry in entries:
-        if isinstance(entry, Rows):
-            entry.batch.validate(full=True)
-        elif isinstance(entry, CursorMove) and entry.sequence >= sequence:
-            raise WalDamaged(f"frame {sequence} moves trigger {entry.trigger_id}'s cursor to frame {entry.sequence}")

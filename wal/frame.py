@@ -26,7 +26,7 @@ The payload is the entries one after the other, each with a 16-byte header::
     16     -    body, padded with zeros to a multiple of 8
 
 Bodies: rows are one Arrow IPC stream (schema, dictionaries, exactly one record batch); a catalog
-change is one JSON object in UTF-8; a cursor move is one 8-byte sequence.
+change is one JSON object in UTF-8; a cursor move is one 8-byte sequence, all ones for the frame's own.
 
 ``synced`` is what tells a torn tail from damage: after a power cut the frames of the last,
 unsynced group may be on disk in part and in any order; but when a later frame says that the bad

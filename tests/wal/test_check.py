@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace.wal.check import LogFinding, LogReport, check, check_log
+from headrace.wal.check import LogReport, check, check_log
 from headrace.wal.entry import CursorMove
 from headrace.wal.segment import segment_path
 from headrace.wal.writer import Wal, WalSettings
@@ -62,11 +62,3 @@ def test_a_torn_tail_is_counted_and_is_no_finding(tmp_path: Path) -> None:
     assert report.findings == []
     assert report.torn_bytes > 0
     assert report.frames == 19
-
-
-def test_a_cursor_ahead_of_its_own_frame_is_found(tmp_path: Path) -> None:
-    with Wal.open(tmp_path, on_commit=lambda _: None) as wal:
-        wal.submit([CursorMove(9, 1)]).result(30)
-    assert check_log(tmp_path).findings == [
-        LogFinding(segment_path(tmp_path, 1), 0, "frame 1 moves trigger 9's cursor to frame 1")
-    ]
