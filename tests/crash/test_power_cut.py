@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from headrace.wal.entry import CatalogChange, Frame, Rows
+from headrace.wal.entry import CatalogChange, Entry, Frame, Rows
 from headrace.wal.replay import replay
 from headrace.wal.writer import Wal, WalSettings
 
@@ -80,7 +80,7 @@ class Machine:
             self.number += 1
             size = self.chance.choice([1, 1, 5, 200])
             hasty = self.chance.random() < 0.2
-            entries = [CatalogChange({"number": self.number}), rows(*[self.number] * size)]
+            entries: list[Entry] = [CatalogChange({"number": self.number}), rows(*[self.number] * size)]
             pending.append(wal.submit(entries[self.chance.randrange(2) :], sync=not hasty))
             pending[-1].add_done_callback(self._book(disk, self.number, hasty))
             if self.chance.random() < 0.3:
