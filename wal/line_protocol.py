@@ -7,6 +7,9 @@ for each line that could not be taken. Grammar, limits and deviations from Influ
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -20,6 +23,9 @@ __all__ = ["LineError", "ParsedLines", "ParsedTable", "Precision", "SchemaLookup
 
 SchemaLookup: TypeAlias = Callable[[str], TableSchema | None]
 """From a table's name to the schema the catalog has for it, or None for a new table."""
+
+_NOTICE_AFTER_S: Final = 1.5
+_log: Final = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = (1 << 31) - (1 << 16)
 
@@ -74,7 +80,7 @@ def parse_lines(
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge(f"{len(body)} bytes of line protocol in one write; at most {MAX_BODY_BYTES} can be parsed")
     from headrace.wal.lp_parse import parse
-    from headrace.wal.lp_state import borrow, give_back
+    from headrace.wal.lp_scratch import borrow, give_back
 
     scratch = borrow()
     data = body if isinstance(body, bytes | bytearray) else bytes(body)
@@ -86,5 +92,17 @@ def parse_lines(
 
 
 def warm_up() -> None:
-    """Compile, or load from the cache, everything that parsing needs."""
-    parse_lines(b"m f=1", lambda _: None, precision=Precision.AUTO, default_time_ns=0)
+    """Compile the kernels, or load them from the cache, so that no request has to wait for it.
+
+    They are compiled at the first start after an installation or an update, which takes some ten to
+    thirty seconds and is announced in the log; later starts load them in less than one.
+    """
+    started = time.monotonic()
+    notice = threading.Timer(_NOTICE_AFTER_S, _log.info, ("compiling the line protocol parser for this machine, once",))
+    notice.daemon = True
+    notice.start()
+    try:
+        parse_lines(b"m f=1", lambda _: None, precision=Precision.AUTO, default_time_ns=0)
+    finally:
+        notice.cancel()
+    _log.debug("line protocol parser ready after %.1f s", time.monotonic() - started)

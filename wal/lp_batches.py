@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from headrace.wal.lp_columns import NOTHING, STEP_SIZE, fill, lay_out
 from headrace.wal.lp_kinds import BOOLEAN, KINDS, STRING, TAG
-from headrace.wal.lp_state import (
+from headrace.wal.lp_layout import (
     COLUMN_DATA,
     COLUMN_FILLED,
     COLUMN_KIND,
@@ -31,10 +31,8 @@ from headrace.wal.lp_state import (
     TABLE_COUNT,
     TABLE_ROWS,
     USED_COUNT,
-    Scratch,
-    State,
-    address_of,
 )
+from headrace.wal.lp_scratch import Scratch, State, address_of
 from headrace.wal.schema import TAG_TYPE, TIME_COLUMN, TIME_TYPE, ColumnType
 
 _UTF8: Final = pa.utf8()
@@ -107,7 +105,7 @@ def _array(column: list[int], rows: int, block: pa.Buffer, base: int) -> pa.Arra
     nulls = rows - column[COLUMN_ROWS]
     bits = (rows + 7) >> 3
     valid = None if column[COLUMN_VALID] == NOTHING else block.slice(column[COLUMN_VALID] - base, bits)
-    if kind == TAG or kind == STRING:
+    if kind in (TAG, STRING):
         entries = column[COLUMN_VALUES] if kind == TAG else rows
         offsets = block.slice(column[COLUMN_OFFSETS] - base, 4 * (entries + 1))
         text = block.slice(column[COLUMN_TEXT] - base, column[COLUMN_FILLED])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from headrace.wal.lp_kinds import BOOLEAN, STRING, TAG
-from headrace.wal.lp_state import (
+from headrace.wal.lp_layout import (
     CELL_COUNT,
     CELLS,
     COLUMN_BYTES,
@@ -146,7 +146,7 @@ def lay_out(state: int) -> int:
             size += bitmap(rows)
         elif kind != STRING:
             size += aligned(8 * rows)
-        if kind == TAG or kind == STRING:
+        if kind in (TAG, STRING):
             put(column, COLUMN_OFFSETS, size)
             size += aligned(4 * ((get(column, COLUMN_VALUES) if kind == TAG else rows) + 1))
             put(column, COLUMN_TEXT, size)

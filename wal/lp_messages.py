@@ -5,9 +5,9 @@ from __future__ import annotations
 from ctypes import string_at
 from typing import Final
 
-from headrace.wal import lp_kinds
+import headrace.wal.lp_kinds as lp_kinds
 from headrace.wal.lp_kinds import KINDS
-from headrace.wal.lp_state import (
+from headrace.wal.lp_layout import (
     COLUMN_LENGTH,
     COLUMN_NAME,
     ERROR_AT,
@@ -19,8 +19,8 @@ from headrace.wal.lp_state import (
     MAX_COLUMNS,
     MAX_LINE_COLUMNS,
     MAX_TABLES,
-    State,
 )
+from headrace.wal.lp_scratch import State
 from headrace.wal.precision import Precision
 from headrace.wal.schema import ColumnType
 

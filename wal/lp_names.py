@@ -1,6 +1,6 @@
 """Finding tables, columns, tag values, series and field paths by name, and adding those that are new.
 
-Every index is open addressing with linear probing over rows of ``lp_state``; a hit is a hit only
+Every index is open addressing with linear probing over rows of ``lp_layout``; a hit is a hit only
 when the names are equal byte for byte. The caller has made sure that there is room.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from headrace.wal.lp_kinds import STRING
-from headrace.wal.lp_state import (
+from headrace.wal.lp_layout import (
     COLUMN_BYTES,
     COLUMN_COUNT,
     COLUMN_HASH,

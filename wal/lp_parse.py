@@ -9,15 +9,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from ctypes import string_at
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 from headrace.wal.lp_batches import Batch, batches
 from headrace.wal.lp_kinds import DONE, GROW, INCOMPLETE, LOOK_UP
-from headrace.wal.lp_messages import ORIGINAL_LINE_BYTES, message, original_line
-from headrace.wal.lp_scan import scan
-from headrace.wal.lp_schemas import register
-from headrace.wal.lp_state import (
+from headrace.wal.lp_layout import (
     ERROR_COUNT,
     ERROR_LINE,
     ERROR_LINE_END,
@@ -28,8 +26,11 @@ from headrace.wal.lp_state import (
     TABLE_COUNT,
     TABLE_LENGTH,
     TABLE_NAME,
-    Scratch,
 )
+from headrace.wal.lp_messages import ORIGINAL_LINE_BYTES, message, original_line
+from headrace.wal.lp_scan import scan
+from headrace.wal.lp_schemas import register
+from headrace.wal.lp_scratch import Scratch
 from headrace.wal.precision import Precision
 from headrace.wal.schema import TableSchema
 
@@ -44,7 +45,7 @@ class Body:
     def __init__(self, data: bytes | bytearray) -> None:
         self.data = data
         self._buffer = pa.py_buffer(data)
-        self._address = self._buffer.address
+        self._address = int(self._buffer.address)
         self.split = 0
         self._tail: pa.Buffer | None = None
 
@@ -57,11 +58,14 @@ class Body:
         self.split = start - self._address
         text = b"".join((memoryview(self.data)[self.split :], b"\n", bytes(PADDING)))
         self._tail = pa.py_buffer(text)
-        return self._tail.address, self._tail.address + len(self.data) - self.split
+        address = int(self._tail.address)
+        return address, address + len(self.data) - self.split
 
     def offset(self, address: int) -> int:
-        if self._tail is not None and self._tail.address <= address <= self._tail.address + self._tail.size:
-            return self.split + address - self._tail.address
+        if self._tail is not None:
+            from_tail = address - int(self._tail.address)
+            if 0 <= from_tail <= self._tail.size:
+                return self.split + from_tail
         return address - self._address
 
     def is_utf8(self) -> bool:
@@ -75,30 +79,24 @@ class Body:
         return True
 
 
+@dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error as the kernels and the line counter leave it."""
+    """Why one line was not taken: its number, its first bytes, the message."""
 
-    __slots__ = ("line_number", "message", "original_line")
-
-    def __init__(self, line_number: int, original_line: str, message: str) -> None:
-        self.line_number = line_number
-        self.original_line = original_line
-        self.message = message
+    line_number: int
+    original_line: str
+    message: str
 
 
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one body came to."""
+    """What one body came to. Batches know their table by its place in ``names``."""
 
-    __slots__ = ("batches", "error_count", "names", "refusals", "rows")
-
-    def __init__(
-        self, batches: list[Batch], names: list[str], refusals: list[Refusal], error_count: int, rows: int
-    ) -> None:
-        self.batches = batches
-        self.names = names
-        self.refusals = refusals
-        self.error_count = error_count
-        self.rows = rows
+    batches: list[Batch]
+    names: list[str]
+    refusals: list[Refusal]
+    error_count: int
+    rows: int
 
 
 def parse(

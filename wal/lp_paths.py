@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.wal.lp_state import NODE_CHILD, NODE_KEY, NODE_LENGTH, NODE_SIBLING, NODE_SIZE, NODE_WORD, NODE_WORD_MASK
+from headrace.wal.lp_layout import NODE_CHILD, NODE_KEY, NODE_LENGTH, NODE_SIBLING, NODE_SIZE, NODE_WORD, NODE_WORD_MASK
 from headrace.wal.lp_words import compiled, get, load64, same
 
 _NODE: Final = 8 * NODE_SIZE

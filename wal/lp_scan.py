@@ -13,13 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from headrace.wal.lp_grammar import boolean
 from headrace.wal.lp_kinds import BOOLEAN, DONE, FLOAT, GROW, INTEGER, STRING, UINTEGER
-from headrace.wal.lp_line import boolean, read_line, scale
-from headrace.wal.lp_names import NONE, find_series
-from headrace.wal.lp_numbers import LONG_FLOAT, digits, number
-from headrace.wal.lp_paths import alternative, has_key
-from headrace.wal.lp_series import familiar_series
-from headrace.wal.lp_state import (
+from headrace.wal.lp_layout import (
     CELL_COUNT,
     CELL_ROOM,
     CELLS,
@@ -67,6 +63,11 @@ from headrace.wal.lp_state import (
     long_float_at,
     table_at,
 )
+from headrace.wal.lp_line import read_line, scale
+from headrace.wal.lp_names import NONE, find_series
+from headrace.wal.lp_numbers import LONG_FLOAT, digits, number
+from headrace.wal.lp_paths import alternative, has_key
+from headrace.wal.lp_series import familiar_series
 from headrace.wal.lp_tokens import STRING_LIMIT
 from headrace.wal.lp_words import (
     BACKSLASHES,
@@ -140,7 +141,7 @@ def series_of(state: int, line: int, end: int) -> int:
 
 @compiled
 def plain_string_end(at: int, end: int) -> tuple[int, int]:
-    """The closing quote of the string at ``at`` and its number of escapes; 0 if the string has to be read the long way."""
+    """The closing quote of the string at ``at`` and its number of escapes; 0 if it has a newline or no end."""
     escapes = 0
     while at < end:
         word = load64(at)
@@ -306,7 +307,7 @@ def scan(state: int, position: int, end: int, final: bool) -> int:
     while position < end:
         char = load8(position)
         if char <= _HASH:
-            if char == _SPACE or char == _TAB or char == _NEWLINE:  # noqa: PLR1714, SIM109
+            if char == _SPACE or char == _TAB or char == _NEWLINE:  # noqa: SIM109 (a tuple is slower)
                 position += 1
                 continue
             if char == _HASH:

@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from headrace.wal.lp_kinds import CODES
+from headrace.wal.lp_layout import COLUMN_KIND, COLUMN_KNOWN, PADDING, column_at
 from headrace.wal.lp_line import has_room
 from headrace.wal.lp_names import column_of
-from headrace.wal.lp_state import COLUMN_KIND, COLUMN_KNOWN, PADDING, Scratch, Words, address_of, column_at
+from headrace.wal.lp_scratch import Scratch, Words, address_of
 from headrace.wal.lp_words import get, kernel, put
 from headrace.wal.schema import TIME_COLUMN, TableSchema
 from numba import types

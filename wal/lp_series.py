@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.wal.lp_names import NONE, code_of, find_table
-from headrace.wal.lp_paths import alternative, has_key
-from headrace.wal.lp_state import (
+from headrace.wal.lp_layout import (
     LAST_SERIES,
     NODE_COLUMN,
     NODE_LENGTH,
@@ -49,6 +47,8 @@ from headrace.wal.lp_state import (
     series_at,
     table_at,
 )
+from headrace.wal.lp_names import NONE, code_of, find_table
+from headrace.wal.lp_paths import alternative, has_key
 from headrace.wal.lp_words import (
     BACKSLASHES,
     COMMAS,
@@ -101,23 +101,27 @@ def plain_end(at: int) -> int:
 
 
 @compiled
+def is_name_end(char: int) -> bool:
+    return char == _COMMA or char == _SPACE
+
+
+@compiled
 def table_of(state: int, line: int, end: int) -> tuple[int, int]:
     """The known table of the series from ``line`` to ``end``, most likely the last line's, and where its name ends."""
     last = get(series_at(state, get(state, LAST_SERIES)), SERIES_TABLE)
     length = get(table_at(state, last), TABLE_RAW_LENGTH)
     after = line + length
-    if after <= end and (load8(after) == _COMMA or load8(after) == _SPACE):
-        if same(line, get(table_at(state, last), TABLE_RAW), length):
-            return last, after
+    if after <= end and is_name_end(load8(after)) and same(line, get(table_at(state, last), TABLE_RAW), length):
+        return last, after
     after = plain_end(line)
-    if after > end or (load8(after) != _COMMA and load8(after) != _SPACE):
+    if after > end or not is_name_end(load8(after)):
         return NONE, after
     return find_table(state, line, after - line, hashed(line, after - line, get(state, SEED))), after
 
 
 @compiled
 def familiar_series(state: int, line: int, end: int, hash_: int) -> int:
-    """Enter the series from ``line`` to the space at ``end``, or NONE if something about it is new or out of the ordinary."""
+    """Enter the series from ``line`` to the space at ``end``; NONE if anything about it is out of the ordinary."""
     values = get(state, VALUE_COUNT) + MOST_TAGS
     if (
         get(state, LAST_SERIES) == 0

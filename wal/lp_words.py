@@ -4,14 +4,16 @@ Text is addressed by absolute addresses held in ``int64``, so that a key seen in
 copied tail of the body or in the arena of unescaped names is one kind of thing. Words are ``int64``
 as well: mixing signed and unsigned integers would turn both into floats in compiled code. A load
 may reach up to seven bytes past the text it is about; whoever starts a kernel owes it readable
-memory there (see ``lp_state``).
+memory there (see ``lp_parse``).
 
 Little-endian throughout: the first byte of the text is the lowest byte of the word.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 import numba
@@ -21,10 +23,20 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _I8: Final = ir.IntType(8)
 _I64: Final = ir.IntType(64)
 _I128: Final = ir.IntType(128)
+
+
+def machine_code(kind: type[T]) -> Callable[[Callable[..., Any]], Callable[..., T]]:
+    """A function that emits its own LLVM instructions; ``kind`` is what it gives, as type checkers see it."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., T]:
+        return cast(Callable[..., T], intrinsic(function))
+
+    return decorate
 
 
 def compiled(function: F) -> F:
@@ -32,9 +44,29 @@ def compiled(function: F) -> F:
     return cast(F, numba.njit(nogil=True, error_model="numpy")(function))
 
 
+def _sources() -> str:
+    """A digest of the kernels' sources."""
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(Path(__file__).parent.glob("lp_*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_SOURCES: Final = _sources()
+
+
 def kernel(signature: Any) -> Callable[[F], F]:
-    """An entry point: compiled when its module is imported, for this signature only, and cached on disk."""
-    return cast(Callable[[F], F], numba.njit(signature, nogil=True, cache=True, error_model="numpy"))
+    """An entry point: compiled when its module is imported, for this signature only, and cached on disk.
+
+    Numba notices changes of the module a kernel is in, but not of the modules it calls into; it
+    names its files after the function, so the function is named after all of them.
+    """
+
+    def decorate(function: F) -> F:
+        function.__qualname__ = f"{function.__qualname__}_{_SOURCES}"
+        return cast(F, numba.njit(signature, nogil=True, cache=True, error_model="numpy")(function))
+
+    return decorate
 
 
 def signed(word: int) -> int:
@@ -56,7 +88,7 @@ QUOTES: Final = every_byte(0x22)
 COMMAS: Final = every_byte(0x2C)
 
 
-@intrinsic
+@machine_code(int)
 def load64(typingctx, address):  # type: ignore[no-untyped-def]
     """The eight bytes at ``address``."""
 
@@ -68,7 +100,7 @@ def load64(typingctx, address):  # type: ignore[no-untyped-def]
     return types.int64(types.int64), codegen
 
 
-@intrinsic
+@machine_code(int)
 def load8(typingctx, address):  # type: ignore[no-untyped-def]
     """The byte at ``address``, 0 to 255."""
 
@@ -78,8 +110,8 @@ def load8(typingctx, address):  # type: ignore[no-untyped-def]
     return types.int64(types.int64), codegen
 
 
-def _store(bits: int) -> Any:
-    @intrinsic
+def _store(bits: int) -> Callable[..., None]:
+    @machine_code(type(None))
     def store(typingctx, address, value):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             kind = ir.IntType(bits)
@@ -98,31 +130,31 @@ store32 = _store(32)
 store64 = _store(64)
 
 
-@intrinsic
+@machine_code(type(None))
 def copy(typingctx, target, source, count):  # type: ignore[no-untyped-def]
     """Copy ``count`` bytes between two places that do not overlap."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
         target = builder.inttoptr(args[0], _I8.as_pointer())
         source = builder.inttoptr(args[1], _I8.as_pointer())
-        cgutils.raw_memcpy(builder, target, source, args[2], 1)
+        cgutils.raw_memcpy(builder, target, source, args[2], 1)  # type: ignore[no-untyped-call]
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
-@intrinsic
+@machine_code(type(None))
 def clear(typingctx, target, count):  # type: ignore[no-untyped-def]
     """Set ``count`` bytes to zero."""
 
     def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        cgutils.memset(builder, builder.inttoptr(args[0], _I8.as_pointer()), args[1], 0)
+        cgutils.memset(builder, builder.inttoptr(args[0], _I8.as_pointer()), args[1], 0)  # type: ignore[no-untyped-call]
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
 
 
-@intrinsic
+@machine_code(int)
 def shift_right(typingctx, word, count):  # type: ignore[no-untyped-def]
     """``word`` as an unsigned number, shifted right by 0 to 63 bits."""
 
@@ -132,7 +164,7 @@ def shift_right(typingctx, word, count):  # type: ignore[no-untyped-def]
     return types.int64(types.int64, types.int64), codegen
 
 
-@intrinsic
+@machine_code(bool)
 def below(typingctx, left, right):  # type: ignore[no-untyped-def]
     """Whether ``left < right``, both as unsigned numbers."""
 
@@ -142,7 +174,7 @@ def below(typingctx, left, right):  # type: ignore[no-untyped-def]
     return types.boolean(types.int64, types.int64), codegen
 
 
-@intrinsic
+@machine_code(int)
 def multiply_high(typingctx, left, right):  # type: ignore[no-untyped-def]
     """The upper 64 bits of the unsigned 128-bit product."""
 
@@ -153,7 +185,7 @@ def multiply_high(typingctx, left, right):  # type: ignore[no-untyped-def]
     return types.int64(types.int64, types.int64), codegen
 
 
-@intrinsic
+@machine_code(int)
 def trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
     """How many of the lowest bits are zero; ``word`` must not be 0."""
 
@@ -163,7 +195,7 @@ def trailing_zeros(typingctx, word):  # type: ignore[no-untyped-def]
     return types.int64(types.int64), codegen
 
 
-@intrinsic
+@machine_code(int)
 def leading_zeros(typingctx, word):  # type: ignore[no-untyped-def]
     """How many of the highest bits are zero; ``word`` must not be 0."""
 
@@ -173,17 +205,7 @@ def leading_zeros(typingctx, word):  # type: ignore[no-untyped-def]
     return types.int64(types.int64), codegen
 
 
-@intrinsic
-def as_float(typingctx, word):  # type: ignore[no-untyped-def]
-    """The double with these bits."""
-
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        return builder.bitcast(args[0], ir.DoubleType())
-
-    return types.float64(types.int64), codegen
-
-
-@intrinsic
+@machine_code(int)
 def as_bits(typingctx, number):  # type: ignore[no-untyped-def]
     """The bits of a double."""
 
