@@ -126,9 +126,10 @@ class Ingest:
         the cursor stays. With ``sync=False`` the future does not wait for the disk's cache.
 
         Raises, with nothing stored: InvalidDatabaseName, InternalDatabase and LimitExceeded for a database
-        that cannot be made; InvalidColumns, InvalidName and LimitExceeded for a TablePart; each with ``part``
-        set. WalFull after ``timeout`` seconds (default: the log's setting) without room; WalFailed,
-        WalClosed, FrameTooLarge; what ``admit`` raises.
+        that cannot be made; InvalidColumns, InvalidName and LimitExceeded for a TablePart; InvalidLines,
+        InvalidName and LimitExceeded for a body whose good lines cannot be told from the bad ones
+        (:mod:`headrace.storage.refused_lines`); each with ``part`` set. WalFull after ``timeout`` seconds
+        (default: the log's setting) without room; WalFailed, WalClosed, FrameTooLarge; what ``admit`` raises.
         """
         now = self.clock()
         view = self.catalog.view
