@@ -77,6 +77,16 @@ def test_every_row_group_has_statistics_and_the_encodings_that_were_chosen(tmp_p
     assert all(column.compression == "ZSTD" for column in columns.values())
 
 
+def test_floats_that_recur_get_a_dictionary_and_others_do_not(tmp_path: Path) -> None:
+    objects = Objects(tmp_path)
+    times = pa.array(range(5000)).cast(TIME_TYPE)
+    for values, encoding in (([n % 7 / 10 for n in range(5000)], "RLE_DICTIONARY"), (range(5000), "BYTE_STREAM_SPLIT")):
+        file = write(objects, pa.record_batch({"t": pa.array(values, pa.float64()), "time": times}))
+        column = pq.read_metadata(objects.root / file.path).row_group(0).column(1)
+        assert column.path_in_schema == "t"
+        assert encoding in column.encodings
+
+
 def test_other_engines_read_a_file_as_it_is(tmp_path: Path) -> None:
     objects = Objects(tmp_path)
     file = write(objects, BATCH)
