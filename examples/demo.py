@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -95,13 +96,24 @@ def start(data: Path, port: int, token_file: Path) -> tuple[subprocess.Popen[byt
             start_new_session=True,  # Ctrl-C goes to this script, which stops the server in order
         )
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not listener.exists() or not listener.read_text().strip():
+    while not (address := answering(listener)):
         if server.poll() is not None or time.monotonic() > deadline:
             stop(server)
             tail = (data / "server.log").read_bytes()[offset:].decode(errors="replace")
             sys.exit(f"the server did not start:\n{tail}")
         time.sleep(0.05)
-    return server, f"http://{listener.read_text().strip()}"
+    return server, f"http://{address}"
+
+
+def answering(listener: Path) -> str:
+    """The address in the file ``listener`` once something accepts connections there, else an empty string."""
+    address = listener.read_text().strip() if listener.exists() else ""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError):
+        return ""
+    return address
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
@@ -137,9 +149,14 @@ def load(data: Path) -> None:
 
 def run(*words: str) -> None:
     """Print a command of the CLI and run it."""
-    print(f"\n$ {shlex.join(['headrace', *words])}", flush=True)
+    print(f"\n$ headrace {' '.join(map(quoted, words))}", flush=True)
     if subprocess.run([str(HEADRACE), *words], check=False).returncode:
         sys.exit("the demo stops here")
+
+
+def quoted(word: str) -> str:
+    """``word`` as a shell takes it; SQL with quotes of its own reads better in double ones."""
+    return f'"{word}"' if "'" in word and not set('"$`\\') & set(word) else shlex.quote(word)
 
 
 def ask(*words: str) -> list[dict[str, object]]:

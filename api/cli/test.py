@@ -35,7 +35,7 @@ def configure(parser: CommandParser) -> None:
     request.option("--method", default="POST", help="The method of the request")
     request.option("--path", default="", help="The rest of the path behind the trigger's own")
     request.option(
-        "--query-parameters", metavar="KEY=VALUE,…", action="append", type=pairs, help="The request's query parameters"
+        "--query-params", metavar="KEY=VALUE,…", action="append", type=pairs, help="The request's query parameters"
     )
     request.option("--headers", metavar="KEY=VALUE,…", action="append", type=pairs, help="The request's headers")
     request.option("--body", default="", help="The request's body")
@@ -88,7 +88,7 @@ def test_schedule(args: argparse.Namespace) -> None:
 def test_request(args: argparse.Namespace) -> None:
     body = common(args)
     body |= {"method": args.method.upper(), "path": args.path, "body": args.body}
-    body |= {"query_params": merged(args.query_parameters) or {}, "headers": merged(args.headers) or {}}
+    body |= {"query_params": merged(args.query_params) or {}, "headers": merged(args.headers) or {}}
     show(args, "request", body)
 
 

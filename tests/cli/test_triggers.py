@@ -219,7 +219,7 @@ class TestPluginTests:
         server.answers.append((200, self.answer))
         ask(
             *("test", "request_plugin", "-d", "s", "--method", "put", "--path", "a/b", "--body", "text"),
-            *("--headers", "x-one=1", "--query-parameters", "q=2", "test.py"),
+            *("--headers", "x-one=1", "--query-params", "q=2", "test.py"),
         )
         assert server.only.path == "/api/v3/plugin_test/request"
         sent = server.only.json
