@@ -115,7 +115,8 @@ async def _refuse_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code in (404, 405):
         return _response(render(NotFound()))
-    return _response(render(InvalidRequest(str(error.detail))))
+    # FastAPI's answer to a body that is not even text.
+    return _response(render(InvalidRequest(f"serde json error: {error.detail}")))
 
 
 def _is_json(content_type: str | None) -> bool:

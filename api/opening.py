@@ -16,10 +16,12 @@ from headrace.api.quantities import NANOSECONDS
 from headrace.api.services import Pools, Services
 from headrace.api.setting import InvalidSetting
 from headrace.api.settings import ServerSettings
+from headrace.api.state_metrics import StoreCollector, TriggerCollector
 from headrace.processing.engine import ProcessingEngine
 from headrace.processing.environment import PackageManager
 from headrace.processing.settings import EngineSettings
-from headrace.query.engine import QueryEngine, QuerySettings
+from headrace.query.engine import QueryEngine
+from headrace.query.settings import QuerySettings
 from headrace.storage import admin
 from headrace.storage.errors import AlreadyExists
 from headrace.storage.limits import CatalogLimits
@@ -49,12 +51,16 @@ def open_services(settings: ServerSettings) -> Iterator[Services]:
         elif settings.admin_token_file is not None:
             take_up_token(store, settings.admin_token_file)
         queries = QueryEngine(store, query_settings(settings))
+        closing.callback(queries.close)
         engine = ProcessingEngine(store, queries, engine_settings(settings))
         closing.callback(engine.stop)
         engine.start()
         pools = Pools.start(settings)
         closing.callback(pools.stop)
-        yield Services(settings, store, queries, engine, ServerMetrics(), pools)
+        metrics = ServerMetrics()
+        metrics.registry.register(StoreCollector(store))
+        metrics.registry.register(TriggerCollector(engine))
+        yield Services(settings, store, queries, engine, metrics, pools)
 
 
 def store_settings(settings: ServerSettings) -> StoreSettings:
@@ -91,7 +97,9 @@ def query_settings(settings: ServerSettings) -> QuerySettings:
     return QuerySettings(
         statement_timeout_s=settings.query_timeout or None,
         memory_pool_bytes=settings.exec_mem_pool_size,
-        target_partitions=settings.datafusion_num_threads,
+        target_partitions=settings.datafusion_num_threads or 0,
+        concurrent_queries=settings.max_concurrent_queries,
+        logged_queries=settings.query_log_max_entries,
     )
 
 

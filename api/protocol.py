@@ -14,6 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES: Final = 64 << 10
 """Request line and headers together, approximately: what arrived since the last whole head."""
+_LINGER_SECONDS: Final = 1.0
+"""A client that is still sending when it is refused gets this long to read why before the connection is closed."""
 
 _TOO_LARGE_TEXT: Final = b"request headers are too large"
 _TOO_LARGE: Final = (
@@ -31,6 +33,7 @@ def bounded_protocol(head_timeout: float) -> type[HttpToolsProtocol]:
         _head_bytes = 0
         _head_timer: asyncio.TimerHandle | None = None
         _in_head = True
+        _refused = False
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -41,13 +44,16 @@ def bounded_protocol(head_timeout: float) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            if self._refused:
+                return
             if self._in_head:
                 self._head_bytes += len(data)
             super().data_received(data)
             if self._head_bytes and not self.transport.is_closing():
                 if self._head_bytes > MAX_HEAD_BYTES:
+                    self._refused = True
                     self.transport.write(_TOO_LARGE)
-                    self.transport.close()
+                    self.loop.call_later(_LINGER_SECONDS, self._give_up)
                 elif self._head_timer is None:
                     self._expect_head()
 

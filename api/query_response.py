@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from headrace.api.errors import ClientGone
 from headrace.api.services import Services, run_in
-from headrace.query.engine import QueryResult
 from headrace.query.formats import ResultFormat, encode
+from headrace.query.result import QueryResult
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class RunningQuery:
         self._started = time.perf_counter()
         self._outcome: str | None = None
         self._exhausted = False
+        self._metrics.queries_running.inc()
 
     def next_piece(self) -> bytes:
         """The next piece, on a query thread; empty at the end. Raises what the query raises."""
@@ -66,6 +67,7 @@ class RunningQuery:
         if self._outcome is None:
             self._outcome = outcome
             self._result.close()
+            self._metrics.queries_running.dec()
             self._metrics.note_query(outcome, time.perf_counter() - self._started)
 
     async def send(

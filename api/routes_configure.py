@@ -12,7 +12,7 @@ from headrace.api.quantities import NANOSECONDS
 from headrace.api.result_format import chosen_format
 from headrace.api.services import Services
 from headrace.processing.specs import parse_duration
-from headrace.query.formats import encode_table
+from headrace.query.formats import encode_batches
 from headrace.storage import admin
 from headrace.storage.hard_deletion import parse_hard_deletion
 
@@ -44,7 +44,9 @@ def configure_routes(services: Services) -> APIRouter:
         columns: dict[str, pa.Array] = {"iox::database": pa.array([database.name for database in databases], pa.utf8())}
         if show_deleted:
             columns["deleted"] = pa.array([database.deleted for database in databases], pa.bool_())
-        return Response(encode_table(pa.table(columns), chosen), media_type=chosen.content_type)
+        table = pa.table(columns)
+        body = b"".join(encode_batches(table.to_batches(), table.schema, chosen))
+        return Response(body, media_type=chosen.content_type)
 
     @router.post(
         _DATABASE, response_class=Response, summary="Create a database", responses={409: {}, 422: {"model": ErrorBody}}

@@ -43,7 +43,7 @@ def processing_routes(services: Services) -> APIRouter:
     def create_trigger(body: CreateTriggerBody) -> Response:
         kind = parse_spec(body.trigger_specification).kind.value
         if allowed and kind not in allowed:
-            raise InvalidRequest(f"server is configured to reject {kind} plugin triggers")
+            raise InvalidRequest(f"invalid request: server is configured to reject {kind} plugin triggers")
         engine.create_trigger(
             body.db,
             body.trigger_name,

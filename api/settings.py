@@ -312,7 +312,7 @@ class ServerSettings:
     wal_persist_size: int = field(
         metadata=setting(
             "Write-ahead log",
-            "Size of the log beyond the last persist at which rows are written to Parquet. A restart replays that much.",
+            "Size of the log beyond the last persist at which rows are written to Parquet: what a restart replays.",
             parse=parse_bytes,
             default="256mb",
             metavar="SIZE",
@@ -339,7 +339,7 @@ class ServerSettings:
             "Memory",
             "Size of unpersisted rows in memory at which they are written to Parquet.",
             parse=parse_megabytes,
-            default="384mb",
+            default="256mb",
             metavar="SIZE",
             aliases=("force-snapshot-mem-threshold",),
             env=("INFLUXDB3_FORCE_SNAPSHOT_MEM_THRESHOLD",),
@@ -350,7 +350,7 @@ class ServerSettings:
             "Memory",
             "Bound on the memory of rows that are in no Parquet file yet. Beyond it a write waits, then gets 503.",
             parse=parse_bytes,
-            default="1gb",
+            default="768mb",
             metavar="SIZE",
         )
     )
@@ -383,7 +383,7 @@ class ServerSettings:
     )
     max_concurrent_queries: int = field(
         metadata=setting(
-            "Queries", "Queries that run at a time; further ones wait.", parse=_count, default="16", metavar="COUNT"
+            "Queries", "Queries that run at a time; further ones wait.", parse=_count, default="64", metavar="COUNT"
         )
     )
     datafusion_num_threads: int | None = field(

@@ -30,7 +30,7 @@ from typing import Any
 import httpx
 
 _READY = re.compile(r"serving on (https?://\S+)")
-_START_TIMEOUT = 60.0
+_START_TIMEOUT = 150.0  # the very first start on a machine compiles the parser
 _STOP_TIMEOUT = 60.0
 
 
@@ -84,7 +84,11 @@ class ServerProcess:
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=self.environment()
             )
         if wait:
-            self.wait_until_ready(offset)
+            try:
+                self.wait_until_ready(offset)
+            except BaseException:
+                self.kill9()  # nobody else would
+                raise
         return self
 
     def command(self) -> list[str]:
