@@ -51,6 +51,7 @@ types:
 
 docs: $(VENV)/.installed ## Write the generated pages of docs/ anew
 	$(BIN)/python -m headrace.api.cli.reference > docs/cli.md
+	$(BIN)/python -m headrace.api.settings_page > docs/configuration.md
 
 wheel: $(VENV)/.installed ## Build the wheel into dist/
 	rm -rf build/lib build/bdist.*

@@ -13,16 +13,13 @@ INTERNAL_DATABASE = "_internal"
 
 _RETENTION = """
 SELECT database_name,
-       CASE WHEN retention_period_ns IS NULL THEN 'infinite'
-            WHEN retention_period_ns % 86400000000000 = 0
-                THEN CAST(retention_period_ns / 86400000000000 AS VARCHAR) || 'd'
-            WHEN retention_period_ns % 3600000000000 = 0
-                THEN CAST(retention_period_ns / 3600000000000 AS VARCHAR) || 'h'
-            WHEN retention_period_ns % 60000000000 = 0
-                THEN CAST(retention_period_ns / 60000000000 AS VARCHAR) || 'm'
-            ELSE CAST(retention_period_ns / 1000000000 AS VARCHAR) || 's'
+       CASE WHEN ns IS NULL THEN 'infinite'
+            WHEN ns % 86400000000000 = 0 THEN CAST(ns / 86400000000000 AS VARCHAR) || 'd'
+            WHEN ns % 3600000000000 = 0 THEN CAST(ns / 3600000000000 AS VARCHAR) || 'h'
+            WHEN ns % 60000000000 = 0 THEN CAST(ns / 60000000000 AS VARCHAR) || 'm'
+            ELSE CAST(ns / 1000000000 AS VARCHAR) || 's'
        END AS retention_period
-FROM system.databases{where}
+FROM (SELECT database_name, CAST(retention_period_ns AS BIGINT) AS ns FROM system.databases){where}
 ORDER BY database_name
 """
 
