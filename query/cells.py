@@ -114,7 +114,8 @@ def _strings(array: pa.Array[Any], style: CellStyle) -> Cells:
         return _taken(array.dictionary_encode(), style)
     texts = array.cast(pa.large_binary() if pa.types.is_large_string(array.type) else pa.binary())
     if style.quote:
-        texts = pc.binary_join_element_wise(style.quote, texts, style.quote, b"")
+        quote = pa.scalar(style.quote, texts.type)
+        texts = pc.binary_join_element_wise(quote, texts, quote, pa.scalar(b"", texts.type))
     found: Cells = texts.to_numpy(zero_copy_only=False).tolist()
     return found
 

@@ -129,7 +129,8 @@ class QueryEngine:
         tables = snapshot.database.tables
 
         def failure(error: BaseException) -> HeadraceError:
-            return translate(error, tables, str(self._data_root))
+            system = (f"{SYSTEM_SCHEMA}.{name}" for name in self._system_tables.schemas(snapshot.database.name))
+            return translate(error, (*tables, *system), str(self._data_root))
 
         try:
             context = self._planning.session(snapshot.database)

@@ -35,7 +35,7 @@ class ResultFormat(StrEnum):
             return cls("jsonl" if name == "json_lines" else name)
         except ValueError:
             raise InvalidFormat(
-                f"unknown format {name[:64]!r}: formats are {', '.join(cls)}{did_you_mean(name, cls)}"
+                f"unknown format {name[:64]!r}: formats are {', '.join(cls)}{did_you_mean(name, map(str, cls))}"
             ) from None
 
     @classmethod

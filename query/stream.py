@@ -157,7 +157,8 @@ class _Pump:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = asyncio.get_running_loop().create_task(self._move())
+        self._task.add_done_callback(self._finish)  # runs even if the task is cancelled before its first step
 
     def more(self) -> None:
         for _ in range(_AT_ONCE):
@@ -167,22 +168,18 @@ class _Pump:
         if self._task is not None:
             self._task.cancel()
 
-    async def _run(self) -> None:
-        failure: HeadraceError | None = None
-        try:
-            await self._move()
-        except asyncio.CancelledError:
-            failure = QueryClosed("the query was cancelled")
-        except TimeoutError:
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            failure: HeadraceError | None = QueryClosed("the query was cancelled")
+        elif isinstance(error := task.exception(), TimeoutError):
             failure = QueryTimeout("the query took longer than its time limit and was stopped")
-        except BaseException as error:
-            failure = self._translate(error)
-        finally:
-            self._source = None  # the engine stops when nobody holds the stream
-            ended, self._ended = self._ended, None
-            assert ended is not None
-            ended(failure)
-            self._queue.put(failure)
+        else:
+            failure = None if error is None else self._translate(error)
+        self._source = None  # the engine stops when nobody holds the stream
+        ended, self._ended = self._ended, None
+        assert ended is not None
+        ended(failure)
+        self._queue.put(failure)
 
     async def _move(self) -> None:
         assert self._source is not None

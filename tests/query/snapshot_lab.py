@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,23 @@ class LabTable:
     def add_memory(self, rows: Rows | pa.Table) -> None:
         self.memory.extend(self.arrow(rows).to_batches())
 
+    def _current(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with all columns that the table has by now."""
+        schema = self.schema.arrow_schema()
+        if batch.schema == schema:
+            return batch
+        missing = pa.nulls(batch.num_rows)
+        columns = [batch[f.name] if f.name in batch.schema.names else missing.cast(f.type) for f in schema]
+        return pa.record_batch(columns, schema=schema)
+
     def snapshot(self) -> TableSnapshot:
-        times = [batch["time"].cast(pa.int64()) for batch in self.memory]
+        memory = [self._current(batch) for batch in self.memory]
+        times = [batch["time"].cast(pa.int64()) for batch in memory]
         bounds = (min(pc.min(t).as_py() for t in times), max(pc.max(t).as_py() for t in times)) if times else None
         return TableSnapshot(
             self.schema,
             tuple(self.files),
-            MemoryRows(tuple(self.memory), bounds),
+            MemoryRows(tuple(memory), bounds),
             table_id=self.info.id,
             min_time_ns=self.min_time_ns,
         )
@@ -93,6 +104,7 @@ class SnapshotLab:
         self.catalog = Catalog()
         self.tables: dict[str, LabTable] = {}
         self._database = DatabaseInfo(1, "db", created_ns=0)
+        self._lock = threading.Lock()
 
     @property
     def data_root(self) -> Path:
@@ -109,8 +121,9 @@ class SnapshotLab:
         """Add columns to a table."""
         table = self.tables[name]
         added = {column: ColumnType(kind) for column, kind in columns.items()}
-        table.info = TableInfo(table.info.id, 1, table.schema.with_columns(added))
-        self._refresh()
+        with self._lock:
+            table.info = TableInfo(table.info.id, 1, table.schema.with_columns(added))
+            self._refresh()
 
     def _refresh(self) -> None:
         infos = {name: table.info for name, table in self.tables.items()}
@@ -118,7 +131,9 @@ class SnapshotLab:
 
     def snapshot(self, database: str) -> DatabaseSnapshot:
         if database == "_internal":
-            return DatabaseSnapshot(self.catalog.database(database), (), lambda name: self.tables[name].snapshot())
+            return DatabaseSnapshot(self.catalog.database(database), (), {}.__getitem__)
         if database != "db":
             raise DatabaseNotFound(f"database not found: {database}")
-        return DatabaseSnapshot(self._database, tuple(self.tables), lambda name: self.tables[name].snapshot())
+        with self._lock:
+            made = {name: table.snapshot() for name, table in self.tables.items()}
+            return DatabaseSnapshot(self._database, tuple(made), made.__getitem__)

@@ -45,5 +45,8 @@ def test_ranges_are_remembered_while_the_batch_lives() -> None:
 
 def test_the_ranges_of_several_batches_are_joined() -> None:
     known = MemoryRanges()
-    assert known.of([_batch([1, 9]), _batch([5, 12]), _batch([100 * SECOND])]) == [(1, 12), (100 * SECOND, 100 * SECOND)]
+    assert known.of([_batch([1, 9]), _batch([5, 12]), _batch([100 * SECOND])]) == [
+        (1, 12),
+        (100 * SECOND, 100 * SECOND),
+    ]
     assert known.of([]) == []

@@ -30,7 +30,7 @@ def test_a_quoted_parameter_becomes_a_placeholder_of_the_same_length() -> None:
         "SELECT 'x $room'",
         "SELECT '$room '",
         "SELECT '''$room'''",
-        "SELECT \"$room\"",
+        'SELECT "$room"',
         "SELECT 1 -- '$room'",
         "SELECT 1 /* '$room' */",
         "SELECT $$ '$room' $$",

@@ -76,7 +76,9 @@ def test_duplicates_are_merged_as_written_and_filters_come_after(
         written = [_shifted(part) for part in parts]
         for at, rows in enumerate(written):
             present = {name for row in rows for name in row} if narrow and at % 2 else None
-            table.add_file(rows, None if present is None else [name for name in table.schema.columns if name in present])
+            table.add_file(
+                rows, None if present is None else [name for name in table.schema.columns if name in present]
+            )
         for part in memory:
             rows = _shifted(part)
             written.append(rows)
@@ -93,7 +95,9 @@ def test_duplicates_are_merged_as_written_and_filters_come_after(
                 "region IS NULL": lambda row: row["region"] is None,
                 "f = 2.0": lambda row: row["f"] == 2.0,
                 "s = 'ä' OR b": lambda row: row["s"] == "ä" or row["b"] is True,
-                f"i IS NULL AND time > to_timestamp_nanos({bound})": lambda row: row["i"] is None and row["time"] > bound,
+                f"i IS NULL AND time > to_timestamp_nanos({bound})": lambda row: (
+                    row["i"] is None and row["time"] > bound
+                ),
             }.items():
                 found = engine.sql("db", f"SELECT * FROM t WHERE {condition}").read_all()
                 assert _rows(found) == [row for row in expected if wanted(row)], condition
@@ -119,7 +123,9 @@ def test_a_column_that_a_file_lacks_is_null_in_it(lab: SnapshotLab, engine: Quer
     table = lab.table("cpu", host="tag", usage="float64")
     table.add_file([{"host": "a", "usage": 1.0, "time": 1}])
     lab.grow("cpu", rack="tag", idle="int64", note="utf8")
-    table.add_file([{"host": "a", "rack": "r", "idle": 2, "note": "n", "time": 2}], ["host", "rack", "idle", "note", "time"])
+    table.add_file(
+        [{"host": "a", "rack": "r", "idle": 2, "note": "n", "time": 2}], ["host", "rack", "idle", "note", "time"]
+    )
     rows = engine.sql("db", "SELECT host, rack, usage, idle, note FROM cpu ORDER BY time").read_all().to_pylist()
     assert rows == [
         {"host": "a", "rack": None, "usage": 1.0, "idle": None, "note": None},
@@ -173,7 +179,11 @@ def test_a_missing_or_cut_file_is_an_error_and_no_empty_answer(lab: SnapshotLab,
 
 def test_plans_and_functions_show_no_path_of_the_server(lab: SnapshotLab, engine: QueryEngine) -> None:
     lab.table("cpu", usage="float64").add_file([{"usage": 1.0, "time": 1}])
-    for statement in ("EXPLAIN SELECT * FROM cpu", "EXPLAIN ANALYZE SELECT * FROM cpu", "EXPLAIN VERBOSE SELECT * FROM cpu"):
+    for statement in (
+        "EXPLAIN SELECT * FROM cpu",
+        "EXPLAIN ANALYZE SELECT * FROM cpu",
+        "EXPLAIN VERBOSE SELECT * FROM cpu",
+    ):
         plans = "\n".join(engine.sql("db", statement).read_all()["plan"].to_pylist())
         assert "0001" in plans
         assert str(lab.data_root).strip("/") not in plans
