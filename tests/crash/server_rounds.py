@@ -10,6 +10,9 @@ import random
 import time
 from pathlib import Path
 
+from headrace.storage.check import check as check_store
+from headrace.wal.check import check as check_log
+
 from tests.crash.ledger import Ledger, Verdict
 from tests.crash.numbered_rows import read_back
 from tests.crash.writers import Writers
@@ -49,9 +52,11 @@ class ServerRounds:
             for _ in range(rounds):
                 self.rounds += 1
                 self._write_and_kill(self.chance.uniform(0, seconds))
+                self._check_files()
                 self._start_again()
                 verdict = self.examine()
                 assert verdict.clean, f"round {self.rounds}: {verdict}\n{self.server.log[-20_000:]}"
+        self._check_files(deep=True)
         return verdict
 
     def _write_and_kill(self, seconds: float) -> None:
@@ -59,6 +64,11 @@ class ServerRounds:
             assert writers.first_ack.wait(60), f"no write was acknowledged: {writers.refused[:3]}"
             time.sleep(seconds)
             self.server.kill9()
+
+    def _check_files(self, *, deep: bool = False) -> None:
+        """What ``headrace check`` says about the files of the server that has just died, or ended."""
+        findings = [*check_log(self.server.data_dir), *check_store(self.server.data_dir, deep=deep)]
+        assert findings == [], f"round {self.rounds}: {[str(finding) for finding in findings]}"
 
     def _start_again(self) -> None:
         while self.chance.random() < 0.25:

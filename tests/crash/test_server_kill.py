@@ -14,7 +14,7 @@ from tests.crash.server_rounds import ServerRounds
 @pytest.mark.timeout(300)
 def test_a_killed_server_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
     rounds = ServerRounds(tmp_path, random.Random(seed()))
-    verdict = rounds.run(12)
+    verdict = rounds.run(12, seconds=0.6)
     print(f"{rounds.rounds} rounds: {verdict}; slowest start {rounds.slowest_start:.1f} s")
     assert verdict.acked > 0
 
