@@ -239,7 +239,9 @@ def apply_change(files: Files, change: Change) -> Files:
     after = dict(files)
     for table_id in {*change.added, *change.removed}:
         gone = set(change.removed.get(table_id, ()))
-        kept = tuple(file for file in files.get(table_id, ()) if file.path not in gone)
+        kept = files.get(table_id, ())
+        if gone:
+            kept = tuple(file for file in kept if file.path not in gone)
         after[table_id] = kept + tuple(change.added.get(table_id, ()))
         if not after[table_id]:
             del after[table_id]

@@ -7,8 +7,9 @@ all rows before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numba
 import numpy as np
@@ -17,29 +18,55 @@ import pyarrow as pa
 
 Int64s = npt.NDArray[np.int64]
 
+Gather: TypeAlias = Callable[[str], pa.Array]
+"""Gives a field's values at rows that were settled before."""
+
 
 def fill_nulls(
-    columns: dict[str, pa.Array], older: Int64s, start: int, take: Callable[[str, Int64s], pa.Array]
+    columns: Mapping[str, pa.Array], older: Int64s, start: int, at_rows: Callable[[Int64s], Gather]
 ) -> dict[str, pa.Array]:
     """Field columns of new rows with the nulls of superseding rows filled.
 
     ``older`` gives for each new row the row it supersedes or -1; the new rows are numbered from
-    ``start`` on. ``take(name, rows)`` gathers a field of rows below ``start``.
+    ``start`` on. ``at_rows(rows)`` prepares to gather fields at ascending row numbers below ``start``.
     """
     filled = dict(columns)
+    # Columns that a write lacks altogether, or in the same rows, are filled from the same places.
+    plans: dict[bytes, _Plan | None] = {}
     for name, column in columns.items():
         if column.null_count == 0:
             continue
-        valid = np.asarray(column.is_valid())
-        sources = np.empty(len(older), np.int64)
-        if not _sources(older, valid, start, sources):
-            continue
-        earlier = sources < start
-        rows = np.unique(sources[earlier])
-        both = pa.concat_arrays([column, take(name, rows)]) if len(rows) else column
-        places = np.where(earlier, len(column) + np.searchsorted(rows, sources), sources - start)
-        filled[name] = both.take(pa.array(places))
+        valid = np.zeros(len(column), np.bool_)
+        if column.null_count < len(column):
+            valid = np.asarray(column.is_valid())
+        key = np.packbits(valid).tobytes()
+        if key not in plans:
+            plans[key] = _plan(older, valid, start, at_rows)
+        plan = plans[key]
+        if plan is not None:
+            earlier = [] if plan.gather is None else [plan.gather(name)]
+            filled[name] = pa.concat_arrays([column, *earlier]).take(plan.places)
     return filled
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where each new row takes a value from: ``places`` in the new column followed by what ``gather`` gives."""
+
+    gather: Gather | None
+    places: pa.Array
+
+
+def _plan(older: Int64s, valid: npt.NDArray[np.bool_], start: int, at_rows: Callable[[Int64s], Gather]) -> _Plan | None:
+    sources = np.empty(len(older), np.int64)
+    if not _sources(older, valid, start, sources):
+        return None
+    earlier = sources < start
+    if not earlier.any():
+        return _Plan(None, pa.array(sources - start))
+    rows = np.unique(sources[earlier])
+    places = np.where(earlier, len(older) + np.searchsorted(rows, sources), sources - start)
+    return _Plan(at_rows(rows), pa.array(places))
 
 
 def _njit(function: Any) -> Any:

@@ -76,10 +76,10 @@ class Run:
         column = self.columns.get(field_.name)
         return nulls(field_.type, self.rows) if column is None else column
 
-    def take(self, name: str, kind: pa.DataType, rows: Int64s) -> pa.Array:
-        """Values of a column at ``rows``, which are row numbers of this run."""
+    def take(self, name: str, kind: pa.DataType, places: pa.Array) -> pa.Array:
+        """Values of a column at places, counted from this run's first row."""
         column = self.columns.get(name)
-        return nulls(kind, len(rows)) if column is None else column.take(pa.array(rows - self.first))
+        return nulls(kind, len(places)) if column is None else column.take(places)
 
 
 def join_runs(runs: Sequence[Run]) -> Run:

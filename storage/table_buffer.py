@@ -12,7 +12,7 @@ looked at long after it was taken.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from headrace.storage.merge import fill_nulls
+from headrace.storage.merge import Gather, fill_nulls
 from headrace.storage.row_keys import RowKeys
 from headrace.storage.runs import RUN_ROWS, Run, join_columns, join_runs, time_values
 from headrace.storage.series import SeriesIndex
@@ -185,7 +185,7 @@ class TableBuffer:
         return sum(run.nbytes for run in self._runs) + self._keys.nbytes + self._series.nbytes + tags
 
     def _absorb(self, group: Sequence[Pending]) -> None:
-        batches = [item.batch for item in group]
+        batches = _joined([item.batch for item in group])
         start = len(self._keys)
         times = np.concatenate([time_values(batch.column(TIME_COLUMN)) for batch in batches])
         if not len(times):
@@ -200,9 +200,9 @@ class TableBuffer:
             fields = {name: kind for name, kind in kinds.items() if name not in self._tags and name != TIME_COLUMN}
             if older is not None:
                 fields |= self._fields_of(older, start)
-            columns = {name: _join(batches, name, kind) for name, kind in fields.items()}
+            columns = {name: join_columns(_pieces(batches, name), kind) for name, kind in fields.items()}
             if older is not None:
-                columns = fill_nulls(columns, older, start, lambda name, rows: self._take(name, fields[name], rows))
+                columns = fill_nulls(columns, older, start, lambda rows: self._at(rows, fields))
             for index, (name, dictionary) in enumerate(self._tags.items()):
                 if name in kinds:
                     columns[name] = dictionary_column(np.ascontiguousarray(codes[index]), dictionary.values())
@@ -241,14 +241,14 @@ class TableBuffer:
                 fields |= {name: column.type for name, column in run.columns.items()}
         return {name: kind for name, kind in fields.items() if name not in self._tags and name != TIME_COLUMN}
 
-    def _take(self, name: str, kind: pa.DataType, rows: Int64s) -> pa.Array:
-        """Values of a field at ascending row numbers."""
-        pieces = []
+    def _at(self, rows: Int64s, fields: Mapping[str, pa.DataType]) -> Gather:
+        """Gathers fields at ascending row numbers."""
+        parts = []
         for run in self._runs:
             low, high = np.searchsorted(rows, (run.first, run.stop))
             if low < high:
-                pieces.append(run.take(name, kind, rows[low:high]))
-        return pa.concat_arrays(pieces)
+                parts.append((run, pa.array(rows[low:high] - run.first)))
+        return lambda name: pa.concat_arrays([run.take(name, fields[name], places) for run, places in parts])
 
     def _join_runs(self) -> None:
         """Join the last runs while the one before is not twice as long: a row moves a logarithmic number of times."""
@@ -274,8 +274,34 @@ def _next_group(pending: Sequence[Pending], start: int, end_rows: int | None) ->
     return pending[start:]
 
 
+def _joined(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """The same rows in fewer batches: short ones with the same columns, one after the other, become one.
+
+    For one-row batches that is the difference between 70 and 10 µs each.
+    """
+    joined: list[pa.RecordBatch] = []
+    short: list[pa.RecordBatch] = []
+
+    def flush() -> None:
+        if len(short) > 1:
+            joined.extend(pa.Table.from_batches(short).combine_chunks().to_batches())
+        else:
+            joined.extend(short)
+        short.clear()
+
+    for batch in batches:
+        if batch.num_rows >= _SHORT or (short and not batch.schema.equals(short[0].schema)):
+            flush()
+        if batch.num_rows >= _SHORT:
+            joined.append(batch)
+        else:
+            short.append(batch)
+    flush()
+    return joined
+
+
 def _pieces(batches: Sequence[pa.RecordBatch], name: str) -> list[pa.Array | int]:
-    """A tag's column in pieces worth a kernel call each; a number stands for that many nulls."""
+    """A column in pieces; a number stands for that many nulls. Short pieces side by side are joined."""
     pieces: list[pa.Array | int] = []
     short: list[pa.Array] = []
 
@@ -286,23 +312,10 @@ def _pieces(batches: Sequence[pa.RecordBatch], name: str) -> list[pa.Array | int
 
     for batch in batches:
         index = batch.schema.get_field_index(name)
-        if index < 0:
-            flush()
-            pieces.append(batch.num_rows)
+        if index >= 0 and batch.num_rows < _SHORT:
+            short.append(batch.column(index))
             continue
-        column = batch.column(index)
-        if len(column) >= _SHORT:
-            flush()
-            pieces.append(column)
-        else:
-            short.append(column)
+        flush()
+        pieces.append(batch.num_rows if index < 0 else batch.column(index))
     flush()
     return pieces
-
-
-def _join(batches: Sequence[pa.RecordBatch], name: str, kind: pa.DataType) -> pa.Array:
-    pieces: list[pa.Array | int] = []
-    for batch in batches:
-        index = batch.schema.get_field_index(name)
-        pieces.append(batch.num_rows if index < 0 else batch.column(index))
-    return join_columns(pieces, kind)

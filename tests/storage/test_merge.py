@@ -38,7 +38,7 @@ def test_a_null_is_filled_with_the_value_of_the_superseded_row(history: Any) -> 
         columns,
         np.array(older, np.int64),
         len(earlier),
-        lambda name, rows: stored[name].cast(columns[name].type).take(pa.array(rows)),
+        lambda rows: lambda name: stored[name].cast(columns[name].type).take(pa.array(rows)),
     )
     assert filled["i"].to_pylist() == expected[len(earlier) :]
     assert filled["s"].to_pylist() == [None if v is None else str(v) for v in expected[len(earlier) :]]
@@ -46,5 +46,5 @@ def test_a_null_is_filled_with_the_value_of_the_superseded_row(history: Any) -> 
 
 def test_columns_without_nulls_are_left_as_they_are() -> None:
     column = pa.array([1, 2])
-    filled = fill_nulls({"i": column}, np.array([-1, 0], np.int64), 0, lambda *_: column)
+    filled = fill_nulls({"i": column}, np.array([-1, 0], np.int64), 0, lambda _: lambda _: column)
     assert filled["i"] is column
