@@ -61,12 +61,12 @@ def cpu(lines: int, *, hosts: int = 100, seed: int = 1) -> bytes:
 def home(lines: int, *, rooms: int = 8, seed: int = 1) -> bytes:
     """Home sensors: 2 tags, 2 floats, 1 integer, about 79 bytes a line."""
     rng = random.Random(seed)
-    names = [f"Room\\ {room}" if room % 4 == 3 else f"Room{room}" for room in range(rooms)]
+    names = [f"Living\\ Room\\ {room}" if room % 4 == 3 else f"Bathroom-{room}" for room in range(rooms)]
     made = []
     for line in range(lines):
         room = line % rooms
         made.append(
-            f"home,room={names[room]},floor={room % 3} temp={rng.uniform(15, 30):.1f},"
+            f"home,floor=level{room % 3},room={names[room]} temp={rng.uniform(15, 30):.1f},"
             f"hum={rng.uniform(20, 60):.1f},co={rng.randrange(30)}i {_START_NS + line // rooms * _STEP_NS}\n"
         )
     return "".join(made).encode()
@@ -93,48 +93,45 @@ def mixed(lines: int, *, hosts: int = 50, seed: int = 1) -> bytes:
 def _agent(host: str, rng: random.Random) -> Callable[[], Iterator[str]]:
     container_ids = [f"{rng.getrandbits(96):024x}" for _ in range(4)]
 
+    def count(bits: int) -> int:
+        return rng.randrange(1 << bits)
+
     def share() -> str:
         return repr(rng.uniform(0, 100))
 
     def lines() -> Iterator[str]:
         for core in ("cpu-total", "cpu0", "cpu1"):
-            fields = f"usage_user={share()},usage_system={share()},usage_idle={share()},usage_iowait={rng.random():.3f}"
-            yield f"cpu,cpu={core},host={host} {fields}"
-        yield (
-            f"mem,host={host} total=16777216000i,available={rng.randrange(16777216000)}i,used_percent={share()},"
-            f"cached={rng.randrange(8 << 30)}i,buffered={rng.randrange(1 << 30)}i"
-        )
+            usage = f"usage_user={share()},usage_system={share()},usage_idle={share()},usage_iowait={rng.random():.3f}"
+            yield f"cpu,cpu={core},host={host} {usage}"
+        memory = f"total=16777216000i,available={count(34)}i,used_percent={share()},cached={count(33)}i"
+        yield f"mem,host={host} {memory},buffered={count(30)}i"
         for device, path in (("sda1", "/"), ("sdb1", "/var/lib/my\\ data")):
-            free = rng.randrange(1 << 38)
-            yield (
-                f"disk,device={device},fstype=ext4,host={host},path={path} free={free}i,used={(1 << 38) - free}i,"
-                f"used_percent={share()},inodes_free={rng.randrange(1 << 24)}i"
-            )
-        yield f"diskio,host={host},name=sda reads={rng.randrange(1 << 20)}u,writes={rng.randrange(1 << 20)}u,io_time={rng.randrange(1 << 30)}u"
-        yield f"net,host={host},interface=eth0 bytes_recv={rng.randrange(1 << 40)}u,bytes_sent={rng.randrange(1 << 40)}u,err_in={rng.randrange(3)}u"
-        yield f"system,host={host} load1={rng.uniform(0, 8):.2f},load5={rng.uniform(0, 8):.2f},uptime={rng.randrange(1 << 24)}i"
-        yield f'processes,host={host} running={rng.randrange(9)}i,sleeping={rng.randrange(400)}i,state="ok"'
+            tags = f"disk,device={device},fstype=ext4,host={host},path={path}"
+            yield f"{tags} free={count(38)}i,used={count(38)}i,used_percent={share()},inodes_free={count(24)}i"
+        yield f"diskio,host={host},name=sda reads={count(20)}u,writes={count(20)}u,io_time={count(30)}u"
+        yield f"net,host={host},interface=eth0 bytes_recv={count(40)}u,bytes_sent={count(40)}u,err_in={count(2)}u"
+        load = f"load1={rng.uniform(0, 8):.2f},load5={rng.uniform(0, 8):.2f}"
+        yield f"system,host={host} {load},uptime={count(24)}i"
+        yield f'processes,host={host} running={count(3)}i,sleeping={count(9)}i,state="ok"'
         for container in container_ids:
-            optional = f",restarts={rng.randrange(5)}i" if rng.random() < 0.3 else ""
-            yield (
-                f"docker,container_id={container},host={host} cpu={share()},mem={rng.randrange(1 << 32)}i,"
-                f"healthy={rng.choice(('true', 'false'))}{optional}"
-            )
+            sometimes = f",restarts={count(2)}i" if rng.random() < 0.3 else ""
+            healthy = rng.choice(("true", "false"))
+            values = f"cpu={share()},mem={count(32)}i,healthy={healthy}{sometimes}"
+            yield f"docker,container_id={container},host={host} {values}"
         path = f"/api/v{rng.randrange(1, 4)}/items/{rng.randrange(100_000)}"
-        yield (
-            f"http,host={host},method=GET,path={path},status={rng.choice((200, 200, 200, 404, 500))} "
-            f'duration={rng.expovariate(0.1):.6f},bytes={rng.randrange(1 << 16)}i,agent="Mozilla/5.0 (X11; Linux x86_64)"'
-        )
-        level = rng.choice(("info", "warning", "error"))
-        yield (
-            f'syslog,appname=sshd,host={host},severity={level} message="Accepted publickey for \\"deploy\\" from 10.0.'
-            f'{rng.randrange(256)}.{rng.randrange(256)} port {rng.randrange(1 << 16)}",pid={rng.randrange(1 << 16)}i'
-        )
+        tags = f"http,host={host},method=GET,path={path},status={rng.choice((200, 200, 200, 404, 500))}"
+        agent = "Mozilla/5.0 (X11; Linux x86_64)"
+        yield f'{tags} duration={rng.expovariate(0.1):.6f},bytes={count(16)}i,agent="{agent}"'
+        tags = f"syslog,appname=sshd,host={host},severity={rng.choice(('info', 'warning', 'error'))}"
+        message = f'Accepted publickey for \\"deploy\\" from 10.0.{count(8)}.{count(8)} port {count(16)}'
+        yield f'{tags} message="{message}",pid={count(16)}i'
         if rng.random() < 0.5:
-            yield f"redis,host={host},port=6379 connected={rng.choice('tf')},clients={rng.randrange(100)}i,hit_rate={rng.random()!r}"
+            values = f"connected={rng.choice('tf')},clients={count(7)}i,hit_rate={rng.random()!r}"
+            yield f"redis,host={host},port=6379 {values}"
         yield f"temp,host={host},sensor=coretemp_core\\ 0 temp={rng.uniform(30, 90):.1f}"
-        yield f"swap,host={host} used={rng.randrange(1 << 30)}i,in={rng.randrange(1000)}i,out={rng.randrange(1000)}i"
-        yield f'ntpq,host={host},remote=time{rng.randrange(4)}.example.net offset={rng.gauss(0, 1e-4)!r},jitter={rng.random() * 1e-3:.9f},refid="GPS"'
+        yield f"swap,host={host} used={count(30)}i,in={count(10)}i,out={count(10)}i"
+        values = f'offset={rng.gauss(0, 1e-4)!r},jitter={rng.random() * 1e-3:.9f},refid="GPS"'
+        yield f"ntpq,host={host},remote=time{count(2)}.example.net {values}"
 
     return lines
 

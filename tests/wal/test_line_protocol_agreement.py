@@ -96,6 +96,9 @@ def test_a_million_lines_agree() -> None:
         pool = [short_line(rng, kinds) for _ in range(1_000)]
         pool += [a_line(rng, kinds).encode() for _ in range(200)]
         pool += [flawed(rng, rng.choice(pool)) for _ in range(60)]
+        if seed % 3:
+            # Nothing in the body that could ask for the slow look at each line's UTF-8.
+            pool = [line for line in pool if line.isascii()]
         body = b"\n".join(rng.choices(pool, k=20_000))
         assert_agreement(body, precision=rng.choice(list(Precision)))
         lines += body.count(b"\n") + 1
