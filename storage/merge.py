@@ -64,7 +64,7 @@ def _plan(older: Int64s, valid: npt.NDArray[np.bool_], start: int, at_rows: Call
     earlier = sources < start
     if not earlier.any():
         return _Plan(None, pa.array(sources - start))
-    rows = np.unique(sources[earlier])
+    rows = np.sort(sources[earlier])
     places = np.where(earlier, len(older) + np.searchsorted(rows, sources), sources - start)
     return _Plan(at_rows(rows), pa.array(places))
 

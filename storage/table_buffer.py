@@ -277,7 +277,7 @@ def _next_group(pending: Sequence[Pending], start: int, end_rows: int | None) ->
 def _joined(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
     """The same rows in fewer batches: short ones with the same columns, one after the other, become one.
 
-    For one-row batches that is the difference between 70 and 10 µs each.
+    For one-row batches of 21 columns that is the difference between 70 and 40 µs each.
     """
     joined: list[pa.RecordBatch] = []
     short: list[pa.RecordBatch] = []
