@@ -94,13 +94,14 @@ def kill_family(root: int, mark: str) -> None:
     """Kill ``root`` and everything that belongs to it, and see to it that it is so.
 
     The process group dies in one step, forks under way included, so that a fork bomb has no chance to get
-    ahead; what has left the group is hunted down one by one, for two seconds at most.
+    ahead; what has left the group is hunted down one by one, for two seconds at most. Environments are read
+    only after that: it takes a lock that a process in the middle of a fork holds.
     """
     own_group = os.getpgrp()
     until = time.monotonic() + _PATIENCE_S
-    members = family(root, processes(), mark=mark)
+    members = family(root, processes())
     _signal_group(root)
-    while members and time.monotonic() < until:
+    while True:
         for process in members:
             if process.group not in (own_group, root) and process.group > 1:
                 _signal_group(process.group)
@@ -109,6 +110,8 @@ def kill_family(root: int, mark: str) -> None:
         for process in members:
             _reap(process.pid, root)
         members = family(root, processes(), mark=mark)
+        if not members or time.monotonic() > until:
+            return
 
 
 def running_tasks() -> int:

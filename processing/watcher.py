@@ -13,7 +13,7 @@ import os
 import selectors
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headrace.processing import process_family
@@ -29,9 +29,30 @@ _TABLE_S: Final = 0.1
 _IDLE_TABLE_S: Final = 2.0
 _TABLE_SHARE: Final = 50
 """The process table is read so seldom that it takes no more than one part in this many of the time."""
+_WEIGHING_S: Final = 1.0
 _TASK_JUMP: Final = 32
 _CHUNK: Final = 1 << 16
 _MIB: Final = 1 << 20
+
+
+class _Weighing:
+    """Finds out what processes hold together, on a thread of its own.
+
+    For the exact figure the kernel takes a lock of each process, which a process that forks or starves may keep
+    for seconds; the watcher has to go on counting meanwhile.
+    """
+
+    def __init__(self, members: Sequence[Process]) -> None:
+        self.result: int | None = None
+        self._since = time.monotonic()
+        threading.Thread(target=self._weigh, args=(members,), name="headrace-worker-weigh", daemon=True).start()
+
+    def is_overdue(self) -> bool:
+        """Whether it takes too long to wait any longer."""
+        return time.monotonic() - self._since > _WEIGHING_S
+
+    def _weigh(self, members: Sequence[Process]) -> None:
+        self.result = process_family.proportional_bytes(members)
 
 
 class Watcher:
@@ -44,6 +65,7 @@ class Watcher:
         self._thread: threading.Thread | None = None
         self._table_at = 0.0
         self._table_took = 0.0
+        self._weighings: dict[int, _Weighing] = {}
         self._tasks = 0
 
     def add(self, process: WorkerProcess) -> None:
@@ -61,6 +83,7 @@ class Watcher:
         with self._lock:
             if self._processes.pop(process.pid, None) is None:
                 return
+            self._weighings.pop(process.pid, None)
             for stream, descriptor in enumerate(process.output_fds):
                 while self._read(process, stream, descriptor):
                     pass
@@ -151,7 +174,7 @@ class Watcher:
             return
         held = sum(member.resident_bytes for member in members)
         if held > limits.memory_bytes and len(members) > 1:
-            held = process_family.proportional_bytes(members)  # forks share most of their pages
+            held = self._weigh(process.pid, members, held)
         process.saw_memory(held)
         if held > limits.memory_bytes:
             self._kill(
@@ -161,6 +184,16 @@ class Watcher:
                     f"{limits.memory_bytes // _MIB} MiB allowed, and were killed"
                 ),
             )
+
+    def _weigh(self, pid: int, members: Sequence[Process], at_most: int) -> int:
+        """What the members hold together, shared pages counted once; until that is known, what one holds at least."""
+        weighing = self._weighings.get(pid)
+        if weighing is None:
+            self._weighings[pid] = _Weighing(members)
+        elif weighing.result is not None or weighing.is_overdue():
+            del self._weighings[pid]
+            return at_most if weighing.result is None else weighing.result
+        return max(member.resident_bytes for member in members)
 
     @staticmethod
     def _kill(process: WorkerProcess, reason: RunFailed) -> None:

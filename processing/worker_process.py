@@ -31,6 +31,7 @@ from headrace.processing.run import RunLimits
 
 _BOOT: Final = str(Path(worker_boot.__file__).resolve())
 _SECRET: Final = re.compile(r"(INFLUXDB3|HEADRACE)_\w*(TOKEN|SECRET|PASSWORD|CREDENTIAL|KEY)\w*", re.IGNORECASE)
+PLUGIN_TOKEN: Final = "INFLUXDB3_AUTH_TOKEN"
 _PROTOCOL_SLACK: Final = 1 << 20
 _EXIT_S: Final = 5.0
 
@@ -216,14 +217,15 @@ class WorkerProcess:
 
 
 def worker_environment(server: Mapping[str, str], interpreter: Interpreter, plugin_dir: Path) -> dict[str, str]:
-    """The environment variables a plugin sees: the server's, as at InfluxDB 3, without the server's own secrets.
+    """The environment variables a plugin sees: the server's, as at InfluxDB 3, without what configures its secrets.
 
-    A plugin that talks to a server over HTTP gets its token as a trigger argument.
+    ``INFLUXDB3_AUTH_TOKEN`` stays: no setting of the server reads it, and plugins that call a server over HTTP
+    look for their token there.
     """
     environment = {
         name: value
         for name, value in server.items()
-        if not _SECRET.fullmatch(name) and not name.startswith("PYTHON") and name != MARK
+        if name == PLUGIN_TOKEN or not (_SECRET.fullmatch(name) or name.startswith("PYTHON") or name == MARK)
     }
     environment["INFLUXDB3_PLUGIN_DIR"] = environment["PLUGIN_DIR"] = str(plugin_dir)
     home = interpreter.executable.parent.parent

@@ -55,6 +55,10 @@ class Animal:
     message: str = ""
     limits: RunLimits = LIMITS
     arguments: tuple[tuple[str, str], ...] = ()
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.plugin, self.variant)))
 
 
 ANIMALS = [
@@ -66,8 +70,15 @@ ANIMALS = [
     Animal("deadlock", TimeLimitExceeded, "its limit of 0.5 s", SHORT),
     Animal("deadlocked_thread", None),
     Animal("fork_bomb", ProcessLimitExceeded, "more than the 16 allowed"),
+    Animal(
+        "fork_bomb",
+        (ProcessLimitExceeded, MemoryLimitExceeded),
+        "allowed",
+        replace(LIMITS, processes=64, memory_bytes=64 * MIB),
+        variant="with little memory",
+    ),
     Animal("daemons", None),
-    Animal("daemons", WorkerCrashed, "exit status 1", arguments=(("crash", "yes"),)),
+    Animal("daemons", WorkerCrashed, "exit status 1", arguments=(("crash", "yes"),), variant="then crash"),
     Animal("returns_twice", None),
     Animal("ten_gigabytes", MemoryLimitExceeded, "more than the 256 MiB allowed"),
     Animal("children_with_memory", MemoryLimitExceeded, "more than the 256 MiB allowed"),
@@ -102,7 +113,7 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worksh
     shop.stop()
 
 
-@pytest.mark.parametrize("animal", ANIMALS, ids=lambda animal: animal.plugin + ("+" if animal.arguments else ""))
+@pytest.mark.parametrize("animal", ANIMALS, ids=str)
 def test_a_hostile_plugin_costs_its_own_run_and_nothing_else(workshop: Workshop, animal: Animal) -> None:
     descriptors = open_descriptors()
     shutil.copy(ZOO / f"{animal.plugin}.py", workshop.plugin_dir / "plugin.py")

@@ -598,18 +598,25 @@ def test_workers_die_with_the_server(tmp_path: Path) -> None:
 # What a plugin can see
 
 
-def test_the_environment_holds_what_plugins_look_for_and_no_token_of_the_server(
+def test_the_environment_holds_what_plugins_look_for_and_no_secret_of_the_server(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INFLUXDB3_AUTH_TOKEN", "apiv3_secret")
+    monkeypatch.setenv("INFLUXDB3_AUTH_TOKEN", "for plugins")
     monkeypatch.setenv("HEADRACE_ADMIN_TOKEN_FILE", "/secret")
+    monkeypatch.setenv("INFLUXDB3_TLS_KEY", "/key")
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", "theirs")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
-    names = ["INFLUXDB3_AUTH_TOKEN", "HEADRACE_ADMIN_TOKEN_FILE", "TWILIO_AUTH_TOKEN", "PYTHONPATH"]
+    names = [
+        "INFLUXDB3_AUTH_TOKEN",
+        "HEADRACE_ADMIN_TOKEN_FILE",
+        "INFLUXDB3_TLS_KEY",
+        "TWILIO_AUTH_TOKEN",
+        "PYTHONPATH",
+    ]
     names.append("INFLUXDB3_PLUGIN_DIR")
     must(_scheduled(workshop, f"local.info([os.environ.get(name) for name in {names}], os.getcwd())"))
     directory = str(workshop.plugin_dir)
-    assert workshop.services.texts() == [f"{[None, None, 'theirs', None, directory]} {directory}"]
+    assert workshop.services.texts() == [f"{['for plugins', None, None, 'theirs', None, directory]} {directory}"]
 
 
 def test_a_worker_inherits_no_descriptor_of_the_server(workshop: Workshop, tmp_path: Path) -> None:
