@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -117,4 +118,5 @@ def test_hundreds_of_killed_processes_lose_nothing_they_acked(tmp_path: Path) ->
         done, verdict = run(tmp_path / str(life), rounds, chance)
         tally.rounds += done
         tally.verdicts.append(verdict)
+        shutil.rmtree(tmp_path / str(life))
         print(tally, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -157,4 +158,5 @@ def test_thousands_of_power_cuts_lose_nothing_that_was_acked(tmp_path: Path) -> 
     for life, length in enumerate(lives(10 * soak_rounds(300), 50)):
         acked += run(tmp_path / str(life), length, chance)
         cuts += length
+        shutil.rmtree(tmp_path / str(life))
     print(f"power cuts: {cuts} rounds, {acked} writes acked, 0 lost, 0 doubled")

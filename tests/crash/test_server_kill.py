@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,4 +29,5 @@ def test_hundreds_of_killed_servers_lose_nothing_they_acknowledged(tmp_path: Pat
         rounds = ServerRounds(tmp_path / str(life), chance)
         tally.verdicts.append(rounds.run(length, seconds=2.0))
         tally.rounds += rounds.rounds
+        shutil.rmtree(tmp_path / str(life))
         print(f"{tally}; slowest start {rounds.slowest_start:.1f} s", flush=True)
