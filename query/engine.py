@@ -20,6 +20,7 @@ from headrace.query.catalog_tables import CatalogTables
 from headrace.query.engine_tables import CATALOG, INFORMATION_SCHEMA, SYSTEM_SCHEMA, USER_SCHEMA, memory_table
 from headrace.query.errors import QueryClosed, QueryTimeout, StatementTooLarge, TooManyQueries
 from headrace.query.failures import translate
+from headrace.query.file_cache import FileCache
 from headrace.query.memory_ranges import MemoryRanges
 from headrace.query.parameters import BoundStatement, bind
 from headrace.query.plan_reader import PlanReading, TableKey, read_plan
@@ -60,6 +61,7 @@ class QueryEngine:
         self._sessions = Sessions(self._settings, self._data_root)
         self._planning = PlanningSessions(self._sessions, self._system_tables)
         self._memory_ranges = MemoryRanges()
+        self._file_cache = FileCache(self._data_root, self._settings.file_cache_bytes)
         self._loop = EngineLoop()
         self._permits = threading.BoundedSemaphore(self._settings.concurrent_queries)
         CatalogTables(store).register(self._system_tables)
@@ -190,6 +192,7 @@ class QueryEngine:
                 bounds,
                 partitions=self._settings.partitions,
                 memory_ranges=self._memory_ranges,
+                cache=self._file_cache,
             )
             user_schema.register_table(name, scan.frame.into_view())
             files += len(scan.files)

@@ -54,7 +54,9 @@ def ranges_of(batch: pa.RecordBatch) -> list[Range]:
     first, last = int(times.min()), int(times.max())
     slot = max(_SHORTEST_SLOT_NS, (last - first) // _SLOTS + 1)
     used = np.zeros((last - first) // slot + 3, dtype=np.int8)
-    used[(times - first) // slot + 1] = 1
+    # Unsigned: two times may be further apart than a signed number tells.
+    offsets = times.view(np.uint64) - np.uint64(first % 2**64)
+    used[(offsets // np.uint64(slot)).astype(np.int64) + 1] = 1
     edges = np.diff(used)
     starts = np.flatnonzero(edges == 1).tolist()
     ends = np.flatnonzero(edges == -1).tolist()

@@ -6,8 +6,9 @@ Columns are in the order of their names, as InfluxDB 3 shows them.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -19,11 +20,14 @@ from datafusion import functions as f
 from headrace.query.bounds import Bounds
 from headrace.query.engine_tables import memory_table
 from headrace.query.errors import DataFileUnreadable
+from headrace.query.file_cache import FileCache
 from headrace.query.memory_ranges import MemoryRanges
 from headrace.query.overlap import Overlap, Range, find_overlap
 from headrace.query.parquet_listing import read_files
 from headrace.storage.snapshot import DataFile, TableSnapshot
 from headrace.wal.schema import TIME_COLUMN, TIME_TYPE, ColumnType
+
+log = logging.getLogger(__name__)
 
 _LAYERS_AT_ONCE: Final = 8
 _VIEWED: Final = (ColumnType.TAG, ColumnType.STRING)
@@ -50,6 +54,7 @@ def scan_table(
     *,
     partitions: int,
     memory_ranges: MemoryRanges,
+    cache: FileCache,
 ) -> TableScan:
     """All rows of the table within the bounds; others may be among them, since the bounds only choose sources.
 
@@ -63,7 +68,12 @@ def scan_table(
     ranges: list[list[Range]] = [[(file.min_time, file.max_time)] for file in files]
     if table.memory_range is not None and bounds.meets(*table.memory_range):
         ranges.append(memory_ranges.of(table.memory))
-    builder = _Builder(context, table, tuple(files), ranges, partitions)
+    try:
+        cached = cache.batches(files, table.schema)
+    except (OSError, pa.ArrowException) as error:
+        log.exception("a data file cannot be read")
+        raise DataFileUnreadable("a data file of the table cannot be read; the server's log says more") from error
+    builder = _Builder(context, table, tuple(files), cached, ranges, partitions)
     return TableScan(builder.frame(), tuple(files))
 
 
@@ -87,12 +97,14 @@ class _Builder:
         context: SessionContext,
         table: TableSnapshot,
         files: tuple[DataFile, ...],
+        cached: Mapping[str, pa.RecordBatch],
         ranges: Sequence[Sequence[Range]],
         partitions: int,
     ) -> None:
         self._context = context
         self._table = table
         self._files = files
+        self._cached = cached
         self._partitions = partitions
         self._columns = sorted(table.schema.columns.items())
         self._schema = pa.schema(
@@ -120,12 +132,15 @@ class _Builder:
             yield self._merged([reduce(DataFrame.union, self._read(layer)).filter(inside) for layer in overlap.layers])
 
     def _read(self, sources: Sequence[int]) -> Iterator[DataFrame]:
-        """The rows of sources as at most two frames."""
+        """The rows of sources as at most two frames: from disk, and from memory."""
         paths = [self._files[source].path for source in sources if source < len(self._files)]
-        if paths:
-            yield read_files(self._context, paths, self._schema)
+        batches = [self._cached[path] for path in paths if path in self._cached]
         if len(paths) < len(sources):
-            yield self._memory(self._table.memory)
+            batches.extend(self._table.memory)
+        if on_disk := [path for path in paths if path not in self._cached]:
+            yield read_files(self._context, on_disk, self._schema)
+        if batches:
+            yield self._memory(batches)
 
     def _memory(self, batches: Sequence[pa.RecordBatch]) -> DataFrame:
         partitions = [batches[start :: self._partitions] for start in range(self._partitions)]

@@ -21,6 +21,8 @@ class QuerySettings:
     """How long the engine may work on one statement, in seconds, without the reader's own time. None: for ever."""
     memory_pool_bytes: int = 0
     """Memory for sorting, grouping and joining, of all queries together; 0 takes a quarter of the machine's."""
+    file_cache_bytes: int = 64 * _MEBIBYTE
+    """Memory for small data files that are read often; 0 reads them from disk each time."""
     spill_directory: Path | None = None
     """Where a query that outgrows its memory puts the rest; None takes the system's directory for temporary files."""
     target_partitions: int = 0

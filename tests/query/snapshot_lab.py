@@ -52,7 +52,7 @@ class LabTable:
         number = len(self.files) + 1
         path = f"db one/{self.info.id}/{number:04} ä%.parquet"
         (self._root / path).parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(plain, self._root / path, compression="zstd", store_schema=False)
+        pq.write_table(plain, self._root / path, compression="zstd", row_group_size=131_072, write_page_index=True)
         times = plain["time"].cast(pa.int64())
         file = DataFile(
             path=path,

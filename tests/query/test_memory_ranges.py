@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import pairwise
 
 import pyarrow as pa
 from headrace.query.memory_ranges import MemoryRanges, ranges_of
@@ -30,7 +31,7 @@ def test_every_row_is_in_a_range(times: list[int]) -> None:
     assert len(ranges) <= MAX_RANGES
     assert (ranges[0][0], ranges[-1][1]) == (min(times), max(times))
     assert all(any(first <= time <= last for first, last in ranges) for time in times)
-    assert all(one[1] < other[0] for one, other in zip(ranges, ranges[1:], strict=False))
+    assert all(one[1] < other[0] for one, other in pairwise(ranges))
 
 
 def test_ranges_are_remembered_while_the_batch_lives() -> None:
