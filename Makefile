@@ -11,10 +11,14 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 
 BIN := $(VENV)/bin
+
+# Kernels are compiled once a machine: before the tests, not by each of their processes at the same time.
+COMPILE := from headrace.storage.warm_up import warm_up as storage; from headrace.wal.line_protocol import warm_up as wal; wal(); storage()
+
 PACKAGES := wal storage query processing api
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test soak bench lint format types docs wheel clean
+.PHONY: help serve demo test soak bench lint style typecheck layers format types docs wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -26,6 +30,7 @@ demo: $(VENV)/.installed ## The same on a temporary directory and a free port, t
 	$(BIN)/python examples/demo.py --once
 
 test: $(VENV)/.test ## Install the test extras and run the whole suite
+	$(BIN)/python -c '$(COMPILE)'
 	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 soak: $(VENV)/.test ## The long runs: crash rounds by the hundred
@@ -34,10 +39,16 @@ soak: $(VENV)/.test ## The long runs: crash rounds by the hundred
 bench: $(VENV)/.bench ## The benchmarks
 	$(BIN)/python -m pytest bench $(PYTEST_ARGS)
 
-lint: $(VENV)/.lint types ## Style, formatting, types, and the direction of imports
+lint: style typecheck layers ## Style, formatting, types, and the direction of imports
+
+style: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/.lint types
 	MYPYPATH=build/types $(BIN)/mypy
+
+layers: $(VENV)/.lint
 	$(BIN)/lint-imports
 
 format: $(VENV)/.lint ## Format the code
