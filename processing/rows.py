@@ -64,7 +64,7 @@ def _columns(batch: pa.RecordBatch) -> tuple[list[list[Any]], dict[int, list[int
     absent: dict[int, list[int]] = {}
     for index, column in enumerate(batch.columns):
         if column.null_count == len(column):
-            columns.append([None] * len(column))  # such a column may come without buffers
+            columns.append([None] * len(column))
         else:
             columns.append(_values(column))
         if column.null_count:

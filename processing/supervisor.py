@@ -51,6 +51,7 @@ from headrace.processing.written import count_rows, decode_parts, decode_respons
 from headrace.storage.ingest import WritePart
 
 _NANOSECONDS: Final = 1_000_000_000
+_MISSED_DEADLINE: Final = "the plugin did not come to an end by the deadline of this run and was stopped"
 _DYING_S: Final = 0.5
 """How long a process may take from closing its socket to being dead."""
 
@@ -103,7 +104,7 @@ class Worker:
         with self._running:
             progress = _Progress(RunLogBook(self._services.log, self.spec.limits))
             try:
-                process = self._ready(progress)
+                process = self._ready(deadline, progress)
                 writes, response = self._run(process, request, deadline, progress)
                 error = None
             except RunFailed as failure:
@@ -139,7 +140,7 @@ class Worker:
 
     # Everything below runs on the thread that holds self._running.
 
-    def _ready(self, progress: _Progress) -> WorkerProcess:
+    def _ready(self, deadline: float | None, progress: _Progress) -> WorkerProcess:
         """The warm process, or a new one with the plugin loaded. Raises RunFailed."""
         identity = self._current_identity()
         if self._process is not None:
@@ -152,11 +153,12 @@ class Worker:
         shared_watcher().add(process)
         with self._state:
             self._process, self._identity = process, identity
-        self._load(process, identity, progress)
+        self._load(process, identity, deadline, progress)
         return process
 
-    def _load(self, process: WorkerProcess, identity: _Identity, progress: _Progress) -> None:
+    def _load(self, process: WorkerProcess, identity: _Identity, deadline: float | None, progress: _Progress) -> None:
         limits = self.spec.limits
+        until = time.monotonic() + limits.start_s
         overdue = TimeLimitExceeded(f"the plugin took longer than {limits.start_s:g} s to load and was stopped")
         header = {
             "kind": str(self.spec.kind),
@@ -171,7 +173,9 @@ class Worker:
             header |= {"name": self.spec.plugin.name, "source": self.spec.plugin.text}
         else:
             header |= {"path": str(identity.entry)}
-        with self._plugin_code(process, time.monotonic() + limits.start_s, overdue, progress) as conversation:
+        if deadline is not None and deadline < until:
+            until, overdue = deadline, TimeLimitExceeded(_MISSED_DEADLINE)
+        with self._plugin_code(process, until, overdue, progress) as conversation:
             conversation.send(Kind.LOAD, header)
             message = conversation.until(Kind.LOADED, Kind.FAILED)
             if (failure := _failure(message, process, progress, while_loading=True)) is not None:
@@ -182,7 +186,7 @@ class Worker:
     def _run(
         self, process: WorkerProcess, request: RunRequest, deadline: float | None, progress: _Progress
     ) -> tuple[tuple[WritePart, ...], PluginResponse | None]:
-        overdue = TimeLimitExceeded("the plugin did not come to an end by the deadline of this run and was stopped")
+        overdue = TimeLimitExceeded(_MISSED_DEADLINE)
         limit = self.spec.limits.time_s
         if limit is not None and (deadline is None or progress.started + limit < deadline):
             deadline = progress.started + limit

@@ -187,33 +187,32 @@ class WorkerProcess:
         return f"was killed by {name}{hint}"
 
     def _start(self, plugin_dir: Path) -> tuple[subprocess.Popen[bytes], socket.socket, tuple[int, int]]:
-        server, worker = socket.socketpair()
-        out, out_end = os.pipe()
-        error, error_end = os.pipe()
-        try:
-            for descriptor in (out, error):
-                os.set_blocking(descriptor, False)
+        with contextlib.ExitStack() as on_failure, contextlib.ExitStack() as ends_of_the_child:
+            server, worker = socket.socketpair()
+            on_failure.callback(server.close)
+            ends_of_the_child.callback(worker.close)
+            outputs: list[int] = []
+            ends: list[int] = []
+            for _ in range(2):
+                output, end = os.pipe()
+                on_failure.callback(os.close, output)
+                ends_of_the_child.callback(os.close, end)
+                os.set_blocking(output, False)
+                outputs.append(output)
+                ends.append(end)
             command = [str(self.interpreter.executable), "-I", _BOOT, str(worker.fileno()), str(os.getpid())]
             popen = subprocess.Popen(
                 [*command, *self.interpreter.fallback_paths],
                 stdin=subprocess.DEVNULL,
-                stdout=out_end,
-                stderr=error_end,
+                stdout=ends[0],
+                stderr=ends[1],
                 pass_fds=(worker.fileno(),),
                 cwd=plugin_dir,
                 env={**worker_environment(os.environ, self.interpreter, plugin_dir), MARK: self.mark},
                 start_new_session=True,
             )
-        except BaseException:
-            server.close()
-            os.close(out)
-            os.close(error)
-            raise
-        finally:
-            worker.close()
-            os.close(out_end)
-            os.close(error_end)
-        return popen, server, (out, error)
+            on_failure.pop_all()
+            return popen, server, (outputs[0], outputs[1])
 
 
 def worker_environment(server: Mapping[str, str], interpreter: Interpreter, plugin_dir: Path) -> dict[str, str]:

@@ -56,3 +56,17 @@ def test_other_units_of_time_become_nanoseconds() -> None:
 def test_string_views_and_large_strings_are_strings() -> None:
     batch = pa.record_batch({"v": pa.array(["a", None], pa.string_view()), "l": pa.array(["b", "c"], pa.large_utf8())})
     assert result_rows(batch) == [{"v": "a", "l": "b"}, {"v": None, "l": "c"}]
+
+
+def test_columns_without_a_single_value_are_none_or_absent() -> None:
+    kinds = (pa.int64(), pa.bool_(), pa.utf8(), pa.float64(), pa.timestamp("ms"), pa.null())
+    columns = [pa.array([1, 2]), *(pa.nulls(2, kind) for kind in kinds), pa.nulls(2, pa.utf8()).dictionary_encode()]
+    names = [f"c{index}" for index in range(len(columns))]
+    batch = pa.RecordBatch.from_arrays(columns, names)
+    assert result_rows(batch) == [{**dict.fromkeys(names), "c0": 1}, {**dict.fromkeys(names), "c0": 2}]
+    assert written_rows(batch) == [{"c0": 1}, {"c0": 2}]
+
+
+def test_of_two_columns_with_one_name_the_later_one_counts() -> None:
+    batch = pa.RecordBatch.from_arrays([pa.array([1, None]), pa.array([None, 4])], ["a", "a"])
+    assert result_rows(batch) == [{"a": None}, {"a": 4}]
