@@ -34,7 +34,9 @@ MIN_FILES: Final = 4
 MAX_FILES: Final = 64
 """More are left for the next time."""
 MAX_BYTES: Final = 256 << 20
-"""What the rows of one job may take in memory."""
+"""What the rows of one job may take in memory, strings not counted."""
+MAX_FILE_BYTES: Final = 64 << 20
+"""What the files of one job may take on disk: strings count here."""
 _READ_ROWS: Final = 1 << 17
 
 
@@ -87,12 +89,12 @@ def _job(candidates: Sequence[DataFile], files: Sequence[DataFile], width: int |
     ordered = sorted(candidates, key=lambda file: (file.sequence, file.min_time))
     for start in range(len(ordered) - MIN_FILES + 1):
         chosen: list[DataFile] = []
-        rows = 0
+        rows, size = 0, 0
         for file in ordered[start : start + MAX_FILES]:
-            if rows + file.rows > max_rows:
+            rows, size = rows + file.rows, size + file.size
+            if rows > max_rows or size > MAX_FILE_BYTES:
                 break
             chosen.append(file)
-            rows += file.rows
         while _is_worth_it(chosen):
             if _is_closed(chosen, files):
                 return Job(tuple(chosen), width)

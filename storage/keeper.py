@@ -13,7 +13,7 @@ from headrace.storage.catalog_info import TableInfo
 from headrace.storage.compaction import Job, choose, max_rows, merged_rows
 from headrace.storage.free_memory import free_memory
 from headrace.storage.manifest import Change, Files, Manifest
-from headrace.storage.objects import Objects
+from headrace.storage.objects import Draft, Objects
 from headrace.storage.persist import write_table
 from headrace.storage.retention import DoomedFiles, expired_files, is_gone
 from headrace.storage.snapshot import DataFile
@@ -56,9 +56,15 @@ class FileKeeper:
         return self._manifest.state.persisted_sequence
 
     def remove_orphans(self, prefix: str) -> None:
-        """Delete files that no manifest lists: what a killed process was writing, or had yet to delete."""
+        """Delete files that no manifest lists: what a killed process was writing, or had yet to delete.
+
+        Files that are listed and are not there are named in the log.
+        """
         live = {file.path for own in self._buffer.files().values() for file in own}
-        orphans = [path for path, _ in self._objects.list(self._data) if path not in live]
+        found = {path for path, _ in self._objects.list(self._data)}
+        if missing := sorted(live - found):
+            logger.error("%d files are missing, queries that need them fail; the first: %s", len(missing), missing[0])
+        orphans = found - live
         for path in orphans:
             self._objects.delete(path)
         unfinished = self._objects.remove_unfinished(prefix)
@@ -75,7 +81,14 @@ class FileKeeper:
             if cut.sequence == self.persisted_sequence:
                 return None
             started = time.monotonic()
-            added = self._write(cut)
+            draft = Draft(self._objects)
+            try:
+                added = self._write(cut, draft)
+            except BaseException:
+                # A full disk must not fill further with every attempt. After this point it would be wrong: of a
+                # manifest whose commit fails nobody knows whether it is there.
+                draft.discard()
+                raise
             change = Change(cut.sequence, self._cursors(cut.cursors, pins), cut.records, added)
             self._buffer.swap(cut, self._manifest.commit(change, self._catalog.to_state))
         rows, size, count = _totals(added)
@@ -86,7 +99,7 @@ class FileKeeper:
         logger.info("persisted %d rows to %d files, %d MB, in %.1f s", rows, count, size >> 20, seconds)
         return sequence
 
-    def _write(self, cut: Cut) -> Files:
+    def _write(self, cut: Cut, draft: Draft) -> Files:
         added: dict[int, tuple[DataFile, ...]] = {}
         now = self._clock()
         for table_id, (buffer, count) in cut.tables.items():
@@ -94,7 +107,7 @@ class FileKeeper:
             if table is None or is_gone(self._catalog, table, now) or not count:
                 continue
             files = write_table(
-                self._objects,
+                draft,
                 f"{self._data}/{table.database_id}/{table_id}",
                 buffer.rows(count),
                 table.schema,
@@ -152,8 +165,28 @@ class FileKeeper:
         """Whether the job was done: some of its files may have expired in the middle of it."""
         started = time.monotonic()
         self._compactions += 1
-        made = write_table(
-            self._objects,
+        draft = Draft(self._objects)
+        try:
+            made = self._merge(table, job, draft)
+        except BaseException:
+            draft.discard()
+            raise
+        with self._work:
+            live = {file.path for file in self._buffer.files().get(table.id, ())}
+            current = all(file.path in live for file in job.files)
+            if current:
+                self._commit({table.id: tuple(made)}, {table.id: job.files})
+            else:
+                draft.discard()
+        free_memory()
+        if current:
+            seconds = time.monotonic() - started
+            logger.info("%s: %d files became %d in %.1f s", table.name, len(job.files), len(made), seconds)
+        return current
+
+    def _merge(self, table: TableInfo, job: Job, draft: Draft) -> list[DataFile]:
+        return write_table(
+            draft,
             f"{self._data}/{table.database_id}/{table.id}",
             merged_rows(self._objects.root, job, table.id, table.schema),
             table.schema,
@@ -162,20 +195,6 @@ class FileKeeper:
             max_files=1 if job.width_ns else max(1, len(job.files) // 2),
             suffix=f"-{time.time_ns():x}-{self._compactions}",
         )
-        with self._work:
-            live = {file.path for file in self._buffer.files().get(table.id, ())}
-            current = all(file.path in live for file in job.files)
-            if current:
-                self._commit({table.id: tuple(made)}, {table.id: job.files})
-            else:
-                # Expired meanwhile: what was made of them is nobody's.
-                for file in made:
-                    self._objects.delete(file.path)
-        free_memory()
-        if current:
-            seconds = time.monotonic() - started
-            logger.info("%s: %d files became %d in %.1f s", table.name, len(job.files), len(made), seconds)
-        return current
 
     def _commit(self, added: Files, removed: Mapping[int, Sequence[DataFile]]) -> None:
         paths = {table_id: [file.path for file in files] for table_id, files in removed.items()}

@@ -38,7 +38,7 @@ def fill_nulls(
             continue
         valid = np.zeros(len(column), np.bool_)
         if column.null_count < len(column):
-            valid = np.asarray(column.is_valid())
+            valid[:] = column.is_valid()
         key = np.packbits(valid).tobytes()
         if key not in plans:
             plans[key] = _plan(older, valid, start, at_rows)

@@ -7,6 +7,7 @@ sync; for a local directory that is done here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
@@ -106,6 +107,25 @@ class Objects:
                     (Path(directory) / name).unlink(missing_ok=True)
                     found += 1
         return found
+
+
+class Draft:
+    """Objects that are put for something that may yet fail, and can be taken back."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._paths: list[str] = []
+
+    def put(self, path: str, data: bytes | memoryview) -> None:
+        """As ``Objects.put``."""
+        self._paths.append(path)
+        self._objects.put(path, data)
+
+    def discard(self) -> None:
+        """Delete what was put. What cannot be deleted is left to the next start."""
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                self._objects.delete(path)
 
 
 def _sync(path: Path) -> None:

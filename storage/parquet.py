@@ -26,7 +26,7 @@ Int64s = npt.NDArray[np.int64]
 
 ROW_GROUP_ROWS: Final = 1 << 18
 # Columns are gathered for this many rows at a time: the memory a file takes beyond its own bytes.
-_SLICE_ROWS: Final = 1 << 21
+_SLICE_ROWS: Final = 1 << 20
 # A float column gets a dictionary if each value of a sample occurs this often on average.
 _SAMPLE_ROWS: Final = 4096
 _RECURRENCE: Final = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from headrace.storage.objects import Objects
+from headrace.storage.objects import Draft
 from headrace.storage.parquet import TableEncoder
 from headrace.storage.partition import partition_rows
 from headrace.storage.snapshot import DataFile
@@ -17,7 +17,7 @@ _SECOND_NS: Final = 10**9
 
 
 def write_table(
-    objects: Objects,
+    draft: Draft,
     directory: str,
     rows: TableRows,
     schema: TableSchema,
@@ -50,7 +50,7 @@ def write_table(
             place = f"{place}-{index}"
         taken.add(place)
         path = f"{place}.parquet"
-        objects.put(path, memoryview(encoded.data).cast("B"))
+        draft.put(path, memoryview(encoded.data).cast("B"))
         files.append(
             DataFile(
                 path,

@@ -16,6 +16,8 @@ Bools = npt.NDArray[np.bool_]
 
 RUN_ROWS: Final = 1 << 17
 """Runs are joined up to this: 10 million rows are 77 batches, and a join copies a few megabytes."""
+RUN_BYTES: Final = 64 << 20
+"""And up to this: a column of strings must stay below 2 GB."""
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ from headrace.storage.retention import (
 from headrace.storage.snapshot import NO_ROWS, DatabaseSnapshot, DataFile, TableSnapshot
 from headrace.storage.store_directory import StoreDirectory
 from headrace.storage.store_settings import StoreSettings
+from headrace.storage.warm_up import warm_up
 from headrace.wal.entry import CatalogChange, Frame
 from headrace.wal.precision import Precision
 from headrace.wal.replay import replay
@@ -88,6 +89,7 @@ class Store:
         directory; ManifestDamaged, WalDamaged, CatalogDamaged; ManifestVersion, WalVersion, CatalogVersion if a
         newer release wrote it; OSError, WalFailed if the disk refuses.
         """
+        warm_up()
         directory = StoreDirectory(settings)
         try:
             return cls(settings, clock, directory)
@@ -139,8 +141,10 @@ class Store:
         pending.future.result()
         return pending
 
-    def _admit(self, size: int) -> None:
-        self._budget.wait_for_room(self.settings.buffer_wait if self._failure is None else 0.0, self._failure)
+    def _admit(self, size: int, timeout: float | None = None) -> None:
+        """Let a write wait while memory is full: not longer than it wants, and not at all if that cannot help."""
+        longest = self.settings.buffer_wait if self._failure is None else 0.0
+        self._budget.wait_for_room(longest if timeout is None else min(timeout, longest), self._failure)
 
     def _on_commit(self, frames: Sequence[Frame]) -> None:
         self._buffer.apply(frames)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from headrace.storage.merge import Gather, fill_nulls
 from headrace.storage.row_keys import RowKeys
-from headrace.storage.runs import RUN_ROWS, Run, join_columns, join_runs, time_values
+from headrace.storage.runs import RUN_BYTES, RUN_ROWS, Run, join_columns, join_runs, time_values
 from headrace.storage.series import SeriesIndex
 from headrace.storage.snapshot import NO_ROWS, MemoryRows
 from headrace.storage.tag_codes import TagDictionary, dictionary_column
@@ -253,23 +253,26 @@ class TableBuffer:
     def _join_runs(self) -> None:
         """Join the last runs while the one before is not twice as long: a row moves a logarithmic number of times."""
         first = len(self._runs) - 1
-        total = self._runs[first].rows
+        rows, size = self._runs[first].rows, self._runs[first].nbytes
         while first > 0:
             before = self._runs[first - 1]
-            if before.rows >= 2 * total or before.rows + total > RUN_ROWS or self._runs[first].first == self.boundary:
+            full = before.rows + rows > RUN_ROWS or before.nbytes + size > RUN_BYTES
+            if full or before.rows >= 2 * rows or self._runs[first].first == self.boundary:
                 break
             first -= 1
-            total += before.rows
+            rows, size = rows + before.rows, size + before.nbytes
         if first < len(self._runs) - 1:
             self._runs[first:] = [join_runs(self._runs[first:])]
 
 
 def _next_group(pending: Sequence[Pending], start: int, end_rows: int | None) -> Sequence[Pending]:
     """The batches from ``start`` on that make one run; it ends after ``end_rows`` rows at the latest."""
-    rows = 0
+    rows, size = 0, 0
     for index in range(start, len(pending)):
         rows += pending[index].batch.num_rows
-        if index > start and (rows > RUN_ROWS or (end_rows is not None and rows > end_rows)):
+        size += pending[index].bytes
+        full = rows > RUN_ROWS or size > RUN_BYTES or (end_rows is not None and rows > end_rows)
+        if full and index > start:
             return pending[start:index]
     return pending[start:]
 

@@ -21,7 +21,7 @@ Bytes = npt.NDArray[np.uint8]
 NULL_CODE: Final = -1
 _UNKNOWN: Final = -2
 _SEED: Final = np.uint64(int.from_bytes(os.urandom(8), "little"))
-_NO_BYTES: Final = np.zeros(1, np.uint8)
+_NO_BYTES: Final = bytes(1)
 _FIRST_STRINGS: Final = 64
 _FIRST_BYTES: Final = 1024
 
@@ -57,9 +57,9 @@ class TagDictionary:
             out[:] = NULL_CODE
             return
         validity, indices = column.indices.buffers()
-        rows = np.frombuffer(indices, np.int32, len(column), column.offset * 4)
+        rows = _read_only(indices, np.int32, len(column), column.offset * 4)
         has_nulls = validity is not None and column.null_count > 0
-        bits = np.frombuffer(validity, np.uint8) if has_nulls else _NO_BYTES
+        bits = _read_only(validity if has_nulls else _NO_BYTES, np.uint8)
         offsets, data = _string_buffers(dictionary)
         codes = self._codes_for(dictionary)
         row = 0
@@ -123,8 +123,15 @@ def _continues(last: pa.Array, following: pa.Array) -> bool:
 
 def _string_buffers(values: pa.Array) -> tuple[Int32s, Bytes]:
     _, offsets, data = values.buffers()
-    starts = np.frombuffer(offsets, np.int32, len(values) + 1, values.offset * 4)
-    return starts, np.frombuffer(data, np.uint8) if data is not None and data.size else _NO_BYTES
+    starts = _read_only(offsets, np.int32, len(values) + 1, values.offset * 4)
+    return starts, _read_only(data if data is not None and data.size else _NO_BYTES, np.uint8)
+
+
+def _read_only(buffer: Any, kind: type[np.generic], count: int = -1, offset: int = 0) -> Any:
+    """A view of a buffer; never writable, because for numba that is another type and another compilation."""
+    view = np.frombuffer(buffer, kind, count, offset)
+    view.flags.writeable = False
+    return view
 
 
 def _njit(function: Any) -> Any:

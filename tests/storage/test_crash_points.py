@@ -130,6 +130,8 @@ def test_a_persist_that_fails_at_any_step_can_be_tried_again(tmp_path: Path, mon
                 store.persist()
             except OSError:
                 assert store.persist_failure
+                left = {path.name for path in (tmp_path / str(fail_at)).rglob("*.parquet")}
+                assert not left or fail_at > 6, "a failed attempt takes its files back, up to the manifest's commit"
                 assert contents(store.snapshot(DB), store.data_root) == expected
                 put(store, "cpu,host=a y=2 1")
                 expected = contents(store.snapshot(DB), store.data_root)

@@ -7,7 +7,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from headrace.storage.objects import Objects
+from headrace.storage.objects import Draft, Objects
 from headrace.storage.persist import write_table
 from headrace.storage.snapshot import DataFile
 from headrace.storage.table_buffer import TableBuffer
@@ -46,7 +46,7 @@ def write(objects: Objects, *batches: pa.RecordBatch) -> DataFile:
     for batch in batches:
         buffer.append(batch, batch.nbytes)
     rows = buffer.rows(buffer.appended)
-    (file,) = write_table(objects, "d", rows, SCHEMA, sequence=3, gen1_ns=10**12, max_files=4)
+    (file,) = write_table(Draft(objects), "d", rows, SCHEMA, sequence=3, gen1_ns=10**12, max_files=4)
     return file
 
 
@@ -112,7 +112,7 @@ def test_a_file_has_only_the_tag_values_of_its_rows(tmp_path: Path) -> None:
         ),
         1,
     )
-    files = write_table(objects, "d", buffer.rows(1000), SCHEMA, sequence=1, gen1_ns=100, max_files=99)
+    files = write_table(Draft(objects), "d", buffer.rows(1000), SCHEMA, sequence=1, gen1_ns=100, max_files=99)
     assert len(files) == 10
     assert files[3].tag_ranges == {"city": ("c0300", "c0399")}
     assert len(pq.read_table(objects.root / files[3].path).column("city").chunk(0).dictionary) == 100
