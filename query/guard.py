@@ -33,6 +33,9 @@ _FILE_FUNCTIONS: Final = _words(
     METADATA_CACHE PARQUET_METADATA PARQUET_SCAN PARQUET_SCHEMA READ_ARROW READ_AVRO READ_BLOB READ_CSV READ_CSV_AUTO
     READ_IPC READ_JSON READ_JSON_AUTO READ_NDJSON READ_PARQUET READ_TEXT STATISTICS_CACHE"""
 )
+_REPEATING_FUNCTIONS: Final = _words("REPEAT LPAD RPAD ARRAY_REPEAT LIST_REPEAT ARRAY_RESIZE LIST_RESIZE")
+_MAX_REPEAT: Final = 10_000
+"""These functions make a value of any size at once, outside of the memory pool; the process would die of it."""
 _OPERATOR_WORDS: Final = _words("AND OR NOT IS LIKE ILIKE AT UNION INTERSECT EXCEPT JOIN")
 _FROM_ENDS: Final = _words("WHERE GROUP HAVING ORDER LIMIT UNION INTERSECT EXCEPT SELECT")
 _PLAIN_SYMBOLS: Final = frozenset("(),.;[]{}")
@@ -60,6 +63,7 @@ def check(tokens: Sequence[Token]) -> None:
     for token, following in pairwise(tokens):
         if token.word in _FILE_FUNCTIONS and following.text == "(":
             raise StatementRefused(f"{token.text}() is not supported: queries read the database's tables, not files")
+    _check_repeats(tokens)
     operators = _operators(tokens)
     if operators > _MAX_OPERATORS:
         raise StatementTooLarge(
@@ -82,6 +86,34 @@ def _named(tokens: Sequence[Token], first: Token) -> str:
         else:
             break
     return " ".join(words)
+
+
+def _check_repeats(tokens: Sequence[Token]) -> None:
+    for at, token in enumerate(tokens[:-1]):
+        name = token.text.strip('"`').upper()
+        if name not in _REPEATING_FUNCTIONS or tokens[at + 1].text != "(":
+            continue
+        size = _second_argument(tokens[at + 2 :])
+        if len(size) != 1 or not size[0].text.isdecimal() or int(size[0].text[:20]) > _MAX_REPEAT:
+            raise StatementRefused(
+                f"the second argument of {name.lower()}() must be a number of at most {_MAX_REPEAT}, "
+                "written in the statement"
+            )
+
+
+def _second_argument(tokens: Sequence[Token]) -> list[Token]:
+    """The second of a function's arguments, whose tokens begin after the opening bracket."""
+    argument: list[Token] = []
+    depth = commas = 0
+    for token in tokens:
+        depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
+        if depth < 0:
+            break
+        if depth == 0 and token.text == ",":
+            commas += 1
+        elif commas == 1:
+            argument.append(token)
+    return argument
 
 
 def _operators(tokens: Sequence[Token]) -> int:

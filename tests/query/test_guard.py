@@ -115,3 +115,29 @@ def test_no_path_is_a_table(engine: QueryEngine) -> None:
     for path in ("/etc/passwd", "file:///etc/passwd", "s3://bucket/x.parquet", "headrace://data/x.parquet"):
         with pytest.raises(InvalidQuery, match="not found"):
             engine.sql("db", f"SELECT * FROM '{path}'")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "repeat('x', 2000000000)",
+        "repeat('x', n)",
+        "repeat('x', 9999 * 9999)",
+        "RPAD(repeat('x', 10), 10001, 'y')",
+        '"lpad" ( host , 99999999999999999999999999)',
+        "array_repeat(1, 2000000000)",
+        "list_resize([1, 2], 2000000000, 1)",
+        "concat(a, repeat(b))",
+    ],
+)
+def test_a_value_that_grows_without_bound_is_refused(expression: str) -> None:
+    with pytest.raises(StatementRefused, match="at most 10000"):
+        check(tokenize(f"SELECT {expression} FROM cpu"))
+
+
+def test_a_value_may_be_repeated_a_few_times(engine: QueryEngine) -> None:
+    query = (
+        "SELECT repeat('ab', 3) AS a, lpad(repeat('x', 2), 4, '-') AS b, array_repeat([1, 2], 2) AS c, \"repeat\" FROM "
+    )
+    rows = engine.sql("db", query + '(SELECT 1 AS "repeat")').read_all().to_pylist()
+    assert rows == [{"a": "ababab", "b": "--xx", "c": [[1, 2], [1, 2]], "repeat": 1}]
