@@ -136,8 +136,7 @@ def test_a_value_that_grows_without_bound_is_refused(expression: str) -> None:
 
 
 def test_a_value_may_be_repeated_a_few_times(engine: QueryEngine) -> None:
-    query = (
-        "SELECT repeat('ab', 3) AS a, lpad(repeat('x', 2), 4, '-') AS b, array_repeat([1, 2], 2) AS c, \"repeat\" FROM "
-    )
-    rows = engine.sql("db", query + '(SELECT 1 AS "repeat")').read_all().to_pylist()
+    values = "repeat('ab', 3) AS a, lpad(repeat('x', 2), 4, '-') AS b, array_repeat([1, 2], 2) AS c"
+    query = f'SELECT {values}, "repeat" FROM (SELECT 1 AS "repeat")'
+    rows = engine.sql("db", query).read_all().to_pylist()
     assert rows == [{"a": "ababab", "b": "--xx", "c": [[1, 2], [1, 2]], "repeat": 1}]
