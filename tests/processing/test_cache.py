@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from headrace.processing.cache import TEST_TTL_S, CacheScope, PluginCache
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ONE, OTHER = CacheScope.for_trigger(1), CacheScope.for_trigger(2)
@@ -127,6 +127,7 @@ def test_a_deleted_trigger_takes_its_entries_along_and_leaves_the_global_ones() 
     assert _value(cache, OTHER, "k") == b"v"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(-1, 600), st.booleans())))
 def test_the_bound_holds_and_the_books_balance_whatever_comes(steps: list[tuple[str, int, bool]]) -> None:
     cache = PluginCache(max_bytes=1_500)

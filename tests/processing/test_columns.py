@@ -12,7 +12,7 @@ from headrace.processing.columns import (
     encode_columns,
     pad,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 _FIELDS: dict[pa.DataType, st.SearchStrategy[Any]] = {
@@ -50,6 +50,7 @@ def _python(data: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
     return rows
 
 
+@settings(deadline=None)
 @given(_tables())
 def test_columns_arrive_as_they_were_sent(table: pa.Table) -> None:
     batch = _round_trip(table, ["tag"])
@@ -109,6 +110,7 @@ def test_a_column_that_occurs_twice_is_refused() -> None:
         encode_columns(table, [])
 
 
+@settings(deadline=None)
 @given(_tables(), st.data())
 def test_a_changed_description_is_refused_or_still_valid(table: pa.Table, data: st.DataObject) -> None:
     rows, columns, buffers = encode_columns(table, ["tag"])
@@ -128,6 +130,7 @@ def test_a_changed_description_is_refused_or_still_valid(table: pa.Table, data: 
     batch.validate(full=True)
 
 
+@settings(deadline=None)
 @given(_tables(), st.data())
 def test_changed_bytes_are_refused_or_still_valid(table: pa.Table, data: st.DataObject) -> None:
     rows, columns, buffers = encode_columns(table, ["tag"])

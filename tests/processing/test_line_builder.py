@@ -9,7 +9,7 @@ from headrace.processing.line_builder import (
     InvalidMeasurementError,
     LineBuilder,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -53,12 +53,14 @@ def test_values_that_line_protocol_cannot_hold_are_refused() -> None:
         line.tag("t", "two\nlines")
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_floats_keep_every_digit(value: float) -> None:
     text = LineBuilder("m").float64_field("f", value).build().split("=")[1]
     assert float(text) == value
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(blacklist_categories=("Cs",))))
 def test_string_fields_unescape_to_what_they_were(value: str) -> None:
     text = LineBuilder("m").string_field("f", value).fields["f"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from headrace.processing.errors import PluginNotFound, PluginPathRefused
 from headrace.processing.plugin_paths import contained_path, plugin_file, source_state
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -19,6 +19,7 @@ def test_paths_that_lead_out_or_are_none_are_refused(tmp_path: Path, name: str) 
         contained_path(tmp_path, name)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_whatever_is_let_through_lies_inside(name: str) -> None:
     root = Path("/tmp").resolve()

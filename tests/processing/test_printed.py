@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from headrace.processing.printed import MAX_LINE, PrintedOutput
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -40,6 +40,7 @@ def test_a_line_without_end_is_cut() -> None:
     assert all(len(text) <= MAX_LINE for _, text in lines)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 1), st.binary(max_size=50))))
 def test_memory_stays_within_bounds(chunks: list[tuple[int, bytes]]) -> None:
     printed = PrintedOutput(5, 60)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from headrace.processing.protocol import MAGIC, Channel, Kind, PeerGone, ProtocolViolation
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -50,6 +50,7 @@ def test_a_closed_peer_is_gone(pair: tuple[socket.socket, socket.socket]) -> Non
         Channel(pair[0], max_payload=1).receive(deadline=time.monotonic() + 5)
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=20, max_size=200))
 def test_garbage_is_a_violation_or_nothing_and_never_anything_else(garbage: bytes) -> None:
     one, other = socket.socketpair()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 from headrace.processing.rows import result_rows, written_rows
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 _VALUES: dict[pa.DataType, st.SearchStrategy[Any]] = {
@@ -37,11 +37,13 @@ def _expected(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return batch.set_column(position, "time", batch.column("time").cast(pa.int64())).to_pylist()
 
 
+@settings(deadline=None)
 @given(_batches())
 def test_query_rows_are_what_pyarrow_would_say_with_times_as_integers(batch: pa.RecordBatch) -> None:
     assert result_rows(batch) == _expected(batch)
 
 
+@settings(deadline=None)
 @given(_batches())
 def test_written_rows_leave_out_what_a_row_has_no_value_for(batch: pa.RecordBatch) -> None:
     expected = [{name: value for name, value in row.items() if value is not None} for row in _expected(batch)]
