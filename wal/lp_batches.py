@@ -62,7 +62,7 @@ def convert_long_floats(state: State) -> None:
         state.cells[cell] = struct.unpack("<q", struct.pack("<d", number))[0]
 
 
-def batches(scratch: Scratch) -> Iterator[Batch]:
+def record_batches(scratch: Scratch) -> Iterator[Batch]:
     """A record batch for each table that has rows, in the order of the tables' first lines."""
     state = scratch.state
     convert_long_floats(state)

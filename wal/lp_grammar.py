@@ -70,44 +70,30 @@ from headrace.wal.lp_tokens import (
     string_end,
     token,
 )
-from headrace.wal.lp_words import add, compiled, get, load8, load64, put, signed
+from headrace.wal.lp_words import add, compiled, get, load8, load64, put
 
-_COMMA, _EQUALS, _SPACE, _QUOTE, _MINUS, _RETURN = b',= "-\r'
-_TIME_NAME: Final = signed(int.from_bytes(b"time", "little"))
-_MIN: Final = -(1 << 63)
-_MAX: Final = (1 << 63) - 1
-# What `read_line` found: a row, or nothing that asks for one.
-GOOD: Final = 0
-_TRUE_WORDS: Final = (
-    int.from_bytes(b"true", "little"),
-    int.from_bytes(b"True", "little"),
-    int.from_bytes(b"TRUE", "little"),
-)
-_FALSE_WORDS: Final = (
-    int.from_bytes(b"false", "little"),
-    int.from_bytes(b"False", "little"),
-    int.from_bytes(b"FALSE", "little"),
-)
-_FOUR: Final = (1 << 32) - 1
+_COMMA, _EQUALS, _SPACE, _QUOTE, _MINUS, _ZERO, _NINE = b',= "-09'
+_TRUE, _TRUE_CAPITAL, _FALSE, _FALSE_CAPITAL = b"tTfF"
+_FOUR: Final = (1 << 32) - 1  # masks of the first bytes of a word
 _FIVE: Final = (1 << 40) - 1
+_TRUE_WORDS: Final = tuple(int.from_bytes(text, "little") for text in (b"true", b"True", b"TRUE"))
+_FALSE_WORDS: Final = tuple(int.from_bytes(text, "little") for text in (b"false", b"False", b"FALSE"))
 
 
 @compiled
 def boolean(at: int) -> tuple[int, int]:
-    """The truth value at ``at``, or -1, and how many bytes it takes."""
+    """The truth value at ``at``, and how many bytes it takes: none if there is none."""
     word = load64(at)
-    four = word & _FOUR
-    if four == _TRUE_WORDS[0] or four == _TRUE_WORDS[1] or four == _TRUE_WORDS[2]:
+    if word & _FOUR in _TRUE_WORDS:
         return 1, 4
-    five = word & _FIVE
-    if five == _FALSE_WORDS[0] or five == _FALSE_WORDS[1] or five == _FALSE_WORDS[2]:
+    if word & _FIVE in _FALSE_WORDS:
         return 0, 5
     char = word & 0xFF
-    if char == 116 or char == 84:  # t T
+    if char in (_TRUE, _TRUE_CAPITAL):
         return 1, 1
-    if char == 102 or char == 70:  # f F
+    if char in (_FALSE, _FALSE_CAPITAL):
         return 0, 1
-    return -1, 0
+    return 0, 0
 
 
 @compiled
@@ -202,7 +188,7 @@ def read_value(state: int, line: int, end: int, at: int, row: int) -> tuple[int,
         put(field, FIELD_FIRST, at + 1)
         put(field, FIELD_SECOND, (closing - at - 1) | (escapes << 32))
         return STRING, closing + 1
-    if char == _MINUS or 48 <= char <= 57:
+    if char == _MINUS or _ZERO <= char <= _NINE:
         kind, bits, after = number(at)
         if kind == INTEGER_OVERFLOW:
             refuse(state, BAD_INTEGER, line, end, at, after)

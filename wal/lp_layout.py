@@ -165,7 +165,17 @@ PAIR_COLUMN, PAIR_CODE, PAIR_SIZE = range(3)
 VALUE_COLUMN, VALUE_TEXT, VALUE_LENGTH, VALUE_HASH, VALUE_CODE, VALUE_SIZE = range(6)
 
 # A field of the line that the general path is looking at. Values take one word, strings two.
-FIELD_KEY, FIELD_KEY_END, FIELD_ESCAPED, FIELD_KIND, FIELD_FIRST, FIELD_SECOND, FIELD_COLUMN, FIELD_SIZE = range(8)
+(
+    FIELD_KEY,
+    FIELD_KEY_END,
+    FIELD_ESCAPED,
+    FIELD_KIND,
+    FIELD_FIRST,
+    FIELD_SECOND,
+    FIELD_COLUMN,
+    FIELD_NODE,
+    FIELD_SIZE,
+) = range(9)
 
 # The record of a row in `cells`: these words, then the values in the order of its field set.
 RECORD_SERIES, RECORD_NODE, RECORD_TIME, RECORD_HEADER = range(4)

@@ -54,6 +54,7 @@ from headrace.wal.lp_layout import (
     FIELD_KEY,
     FIELD_KEY_END,
     FIELD_KIND,
+    FIELD_NODE,
     FIELD_SECOND,
     LAST_SERIES,
     LINE_SERIAL,
@@ -67,12 +68,14 @@ from headrace.wal.lp_layout import (
     MAX_TABLES,
     NEED,
     NEED_BYTES,
+    NODE_COLUMN,
     NODE_COUNT,
-    NODE_END,
+    NODE_KIND,
     NODE_MASK,
     NODE_NEXT,
     NODE_ROOM,
     NODE_ROWS,
+    NODES,
     PAIR_CODE,
     PAIR_COLUMN,
     PAIR_COUNT,
@@ -90,7 +93,9 @@ from headrace.wal.lp_layout import (
     SERIES_MASK,
     SERIES_NEXT,
     SERIES_ROOM,
+    SERIES_ROOT,
     SERIES_ROWS,
+    SERIES_TABLE,
     SERIES_TAG_COUNT,
     SERIES_TAGS,
     TABLE_COUNT,
@@ -115,28 +120,15 @@ from headrace.wal.lp_layout import (
     table_at,
 )
 from headrace.wal.lp_names import NONE, add_table, child_for, code_of, column_of, find_series, find_table
-from headrace.wal.lp_series import add_series
-from headrace.wal.lp_tokens import EMPTY, ESCAPED, KEY, MEASUREMENT, TAG_VALUE, is_utf8, line_end, resolve, token
+from headrace.wal.lp_paths import alternative, has_key
+from headrace.wal.lp_series import add_series, familiar_series
+from headrace.wal.lp_tokens import ESCAPED, KEY, MEASUREMENT, PLAIN, TAG_VALUE, is_utf8, line_end, resolve, token
 from headrace.wal.lp_words import add, compiled, first_bytes, get, hashed, load8, load64, put, signed
 
-_COMMA, _EQUALS, _SPACE, _QUOTE, _MINUS, _RETURN = b',= "-\r'
+_RETURN: Final = ord("\r")
 _TIME_NAME: Final = signed(int.from_bytes(b"time", "little"))
-_MIN: Final = -(1 << 63)
 _MAX: Final = (1 << 63) - 1
-# What `read_line` found: a row, or nothing that asks for one.
-GOOD: Final = 0
-_TRUE_WORDS: Final = (
-    int.from_bytes(b"true", "little"),
-    int.from_bytes(b"True", "little"),
-    int.from_bytes(b"TRUE", "little"),
-)
-_FALSE_WORDS: Final = (
-    int.from_bytes(b"false", "little"),
-    int.from_bytes(b"False", "little"),
-    int.from_bytes(b"FALSE", "little"),
-)
-_FOUR: Final = (1 << 32) - 1
-_FIVE: Final = (1 << 40) - 1
+_LENGTH: Final = (1 << 32) - 1
 
 
 @compiled
@@ -190,6 +182,18 @@ def resolved(state: int, at: int, end: int, found: int, kind: int) -> tuple[int,
     length = resolve(at, end, kind, target)
     add(state, ARENA, length)
     return target, length
+
+
+@compiled
+def find_or_add_table(state: int, line: int, end: int) -> tuple[int, int]:
+    """The table of the series from ``line`` to ``end``; LOOK_UP if it was added, NONE if there are too many."""
+    after, found = token(line, end, MEASUREMENT)
+    name, length = resolved(state, line, after, found, MEASUREMENT)
+    hash_ = hashed(name, length, get(state, SEED))
+    table = find_table(state, name, length, hash_)
+    if table != NONE or get(state, TABLE_COUNT) >= MAX_TABLES:
+        return DONE, table
+    return LOOK_UP, add_table(state, name, length, hash_, line, after - line)
 
 
 @compiled
@@ -300,42 +304,83 @@ def check(state: int, line: int, end: int, series: int, fields: int) -> int:
 
 
 @compiled
-def record(state: int, table: int, series: int, fields: int, time: int) -> None:
-    """Enter the good line's row, and the path of its fields for the fast loop to follow."""
-    if get(series_at(state, series), SERIES_GOOD) == 0:
-        settle_series(state, table, series)
-    start = get(state, CELL_COUNT)
+def settle_fields(state: int, table: int, fields: int) -> None:
+    """A good line has the fields: their columns have their kinds, and others may follow the path of their keys."""
     node = get(table_at(state, table), TABLE_ROOT)
-    at = start + RECORD_HEADER
     for i in range(fields):
         field = field_at(state, i)
-        column, kind = get(field, FIELD_COLUMN), get(field, FIELD_KIND)
+        column, kind, key = get(field, FIELD_COLUMN), get(field, FIELD_KIND), get(field, FIELD_KEY)
         use(state, table, column, kind)
-        child = child_for(
-            state, node, column, kind, get(field, FIELD_KEY), get(field, FIELD_KEY_END) + 1 - get(field, FIELD_KEY)
-        )
+        child = child_for(state, node, column, kind, key, get(field, FIELD_KEY_END) + 1 - key)
         put(node_at(state, node), NODE_NEXT, child)
+        put(field, FIELD_NODE, child)
         node = child
-        put(get(state, CELLS), at, get(field, FIELD_FIRST))
+
+
+@compiled
+def follow(state: int, root: int, fields: int) -> bool:
+    """Whether earlier lines had the same fields with the same kinds in the same order: nothing is left to check."""
+    nodes = get(state, NODES)
+    node = root
+    for i in range(fields):
+        field = field_at(state, i)
+        child = get(node_at(state, node), NODE_NEXT)
+        if not has_key(node_at(state, child), get(field, FIELD_KEY)):
+            child = alternative(nodes, node, get(field, FIELD_KEY))
+            if child == 0:
+                return False
+            put(node_at(state, node), NODE_NEXT, child)
+        if get(node_at(state, child), NODE_KIND) != get(field, FIELD_KIND):
+            return False
+        put(field, FIELD_NODE, child)
+        node = child
+    return True
+
+
+@compiled
+def write_record(state: int, table: int, series: int, fields: int, time: int) -> None:
+    """Enter the row of a good line, whose fields know their nodes."""
+    start = get(state, CELL_COUNT)
+    record = get(state, CELLS) + 8 * start
+    at = RECORD_HEADER
+    for i in range(fields):
+        field = field_at(state, i)
+        kind = get(field, FIELD_KIND)
+        put(record, at, get(field, FIELD_FIRST))
         if kind == STRING:
             second = get(field, FIELD_SECOND)
-            put(get(state, CELLS), at + 1, second)
-            add(column_at(state, column), COLUMN_BYTES, (second & _FOUR) - (second >> 32))
+            at += 1
+            put(record, at, second)
+            column = column_at(state, get(node_at(state, get(field, FIELD_NODE)), NODE_COLUMN))
+            add(column, COLUMN_BYTES, (second & _LENGTH) - (second >> 32))
         elif kind == FLOAT and get(field, FIELD_SECOND) != 0:
-            row = get(state, LONG_FLOAT_COUNT)
+            long_float = long_float_at(state, get(state, LONG_FLOAT_COUNT))
+            put(long_float, LONG_CELL, start + at)
+            put(long_float, LONG_TEXT, get(field, FIELD_FIRST))
+            put(long_float, LONG_END, get(field, FIELD_SECOND))
             add(state, LONG_FLOAT_COUNT, 1)
-            put(long_float_at(state, row), LONG_CELL, at)
-            put(long_float_at(state, row), LONG_TEXT, get(field, FIELD_FIRST))
-            put(long_float_at(state, row), LONG_END, get(field, FIELD_SECOND))
-        at = start + get(node_at(state, node), NODE_END)
-    put(get(state, CELLS), start + RECORD_SERIES, series)
-    put(get(state, CELLS), start + RECORD_NODE, node)
-    put(get(state, CELLS), start + RECORD_TIME, time)
+        at += 1
+    node = get(field_at(state, fields - 1), FIELD_NODE)
+    put(record, RECORD_SERIES, series)
+    put(record, RECORD_NODE, node)
+    put(record, RECORD_TIME, time)
     add(node_at(state, node), NODE_ROWS, 1)
     add(series_at(state, series), SERIES_ROWS, 1)
     add(table_at(state, table), TABLE_ROWS, 1)
-    put(state, CELL_COUNT, at)
+    add(state, CELL_COUNT, at)
     add(state, ROW_COUNT, 1)
+    put(series_at(state, get(state, LAST_SERIES)), SERIES_NEXT, series)
+    put(state, LAST_SERIES, series)
+
+
+@compiled
+def resolve_columns(state: int, table: int, fields: int) -> None:
+    """Find the fields' columns, or enter them."""
+    for i in range(fields):
+        field = field_at(state, i)
+        found = ESCAPED if get(field, FIELD_ESCAPED) else PLAIN
+        name, length = resolved(state, get(field, FIELD_KEY), get(field, FIELD_KEY_END), found, KEY)
+        put(field, FIELD_COLUMN, column_of(state, table, name, length))
 
 
 @compiled
@@ -344,7 +389,7 @@ def read_line(state: int, line: int, limit: int, final: bool) -> tuple[int, int]
     newline, ended = line_end(line, limit)
     if not ended and not final:
         return INCOMPLETE, line
-    end = newline - 1 if load8(newline - 1) == _RETURN and newline > line else newline
+    end = newline - 1 if newline > line and load8(newline - 1) == _RETURN else newline
     following = newline + 1
     if end == line:
         return DONE, following
@@ -360,32 +405,33 @@ def read_line(state: int, line: int, limit: int, final: bool) -> tuple[int, int]
     good, given, time, time_text, time_end = read_time(state, line, end, at)
     if not good:
         return DONE, following
-    if not has_room(state, tags + fields, end - line):
-        return GROW, line
 
-    after, found = token(line, series_end, MEASUREMENT)
-    name, length = resolved(state, line, after, found, MEASUREMENT)
-    hash_ = hashed(name, length, get(state, SEED))
-    table = find_table(state, name, length, hash_)
-    if table == NONE:
-        if get(state, TABLE_COUNT) >= MAX_TABLES:
-            refuse(state, TOO_MANY_TABLES, line, end, line, end)
-            return DONE, following
-        add_table(state, name, length, hash_, line, after - line)
-        return LOOK_UP, line
     hash_ = hashed(line, series_end - line, get(state, SEED))
     series = find_series(state, line, series_end - line, hash_)
     if series == NONE:
-        series = new_series(state, table, line, series_end, tags, hash_)
-    for i in range(fields):
-        field = field_at(state, i)
-        found = ESCAPED if get(field, FIELD_ESCAPED) else EMPTY
-        name, length = resolved(state, get(field, FIELD_KEY), get(field, FIELD_KEY_END), found, KEY)
-        put(field, FIELD_COLUMN, column_of(state, table, name, length))
-
-    unused = check(state, line, end, series, fields)
-    if unused < 0:
-        return DONE, following
+        series = familiar_series(state, line, series_end, hash_)
+    seen = False
+    table = NONE
+    unused = 0
+    if series != NONE and get(series_at(state, series), SERIES_GOOD) != 0:
+        table = get(series_at(state, series), SERIES_TABLE)
+        seen = follow(state, get(series_at(state, series), SERIES_ROOT), fields)
+    if not seen:
+        if not has_room(state, tags + fields, end - line):
+            return GROW, line
+        if table == NONE:
+            reason, table = find_or_add_table(state, line, series_end)
+            if reason != DONE:
+                return reason, line
+            if table == NONE:
+                refuse(state, TOO_MANY_TABLES, line, end, line, end)
+                return DONE, following
+        if series == NONE:
+            series = new_series(state, table, line, series_end, tags, hash_)
+        resolve_columns(state, table, fields)
+        unused = check(state, line, end, series, fields)
+        if unused < 0:
+            return DONE, following
     if given:
         good, time = scale(get(state, UNIT), time)
         if not good:
@@ -397,12 +443,14 @@ def read_line(state: int, line: int, limit: int, final: bool) -> tuple[int, int]
         refuse(state, TOO_MANY_COLUMNS, line, end, line, end)
         return DONE, following
     rows, width = get(table_at(state, table), TABLE_ROWS), get(table_at(state, table), TABLE_WIDTH)
-    cells = get(state, DENSE_CELLS) + width + unused + unused * rows
-    if cells > get(state, DENSE_LIMIT):
+    dense = get(state, DENSE_CELLS) + width + unused + unused * rows
+    if dense > get(state, DENSE_LIMIT):
         refuse(state, TOO_SPARSE, line, end, line, end)
         return DONE, following
-    put(state, DENSE_CELLS, cells)
-    record(state, table, series, fields, time)
-    put(series_at(state, get(state, LAST_SERIES)), SERIES_NEXT, series)
-    put(state, LAST_SERIES, series)
+    put(state, DENSE_CELLS, dense)
+    if not seen:
+        if get(series_at(state, series), SERIES_GOOD) == 0:
+            settle_series(state, table, series)
+        settle_fields(state, table, fields)
+    write_record(state, table, series, fields, time)
     return DONE, following

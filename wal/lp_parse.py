@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
-from headrace.wal.lp_batches import Batch, batches
+from headrace.wal.lp_batches import Batch, record_batches
 from headrace.wal.lp_kinds import DONE, GROW, INCOMPLETE, LOOK_UP
 from headrace.wal.lp_layout import (
     ERROR_COUNT,
@@ -115,7 +115,7 @@ def parse(
     state = scratch.state
     count = int(state.control[TABLE_COUNT])
     names = [string_at(row[TABLE_NAME], row[TABLE_LENGTH]).decode() for row in state.tables[:count].tolist()]
-    made = list(batches(scratch)) if state.control[ROW_COUNT] else []
+    made = list(record_batches(scratch)) if state.control[ROW_COUNT] else []
     error_count = int(state.control[ERROR_COUNT])
     refusals = _refusals(scratch, body, precision) if error_count else []
     return Outcome(made, names, refusals, error_count, int(state.control[ROW_COUNT]))

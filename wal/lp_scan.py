@@ -73,11 +73,11 @@ from headrace.wal.lp_words import (
     BACKSLASHES,
     HASH_KEY,
     LENGTH_KEY,
+    NEWLINES,
     QUOTES,
     add,
     compiled,
     control_bytes,
-    every_byte,
     first_bytes,
     get,
     hashed,
@@ -94,7 +94,6 @@ from headrace.wal.lp_words import (
 from numba import types
 
 _TAB, _NEWLINE, _RETURN, _SPACE, _QUOTE, _HASH, _COMMA, _BACKSLASH, _MINUS = b'\t\n\r "#,\\-'
-_NEWLINES: Final = every_byte(_NEWLINE)
 _INTEGER_MARK: Final = ord("i")
 _NODE: Final = 8 * NODE_SIZE
 _SERIES: Final = 8 * SERIES_SIZE
@@ -145,7 +144,7 @@ def plain_string_end(at: int, end: int) -> tuple[int, int]:
     escapes = 0
     while at < end:
         word = load64(at)
-        stops = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES) | zero_bytes(word ^ _NEWLINES)
+        stops = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES) | zero_bytes(word ^ NEWLINES)
         if stops == 0:
             at += 8
             continue

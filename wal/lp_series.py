@@ -102,7 +102,7 @@ def plain_end(at: int) -> int:
 
 @compiled
 def is_name_end(char: int) -> bool:
-    return char == _COMMA or char == _SPACE
+    return char in (_COMMA, _SPACE)
 
 
 @compiled

@@ -9,7 +9,22 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from headrace.wal.lp_words import compiled, copy, load8, store8
+from headrace.wal.lp_words import (
+    BACKSLASHES,
+    COMMAS,
+    EQUALS,
+    HIGHS,
+    NEWLINES,
+    QUOTES,
+    compiled,
+    control_bytes,
+    copy,
+    load8,
+    load64,
+    store8,
+    trailing_zeros,
+    zero_bytes,
+)
 
 MEASUREMENT: Final = 1
 KEY: Final = 2
@@ -51,12 +66,25 @@ _ESCAPABLE: Final = _escapable()
 
 
 @compiled
+def special(word: int, kind: int) -> int:
+    """Marks, as :func:`zero_bytes` does, the first byte that may end or change a token of this kind."""
+    stops = control_bytes(word) | zero_bytes(word ^ BACKSLASHES)
+    return stops | (zero_bytes(word ^ EQUALS) if kind == KEY else zero_bytes(word ^ COMMAS))
+
+
+@compiled
 def token(at: int, end: int, kind: int) -> tuple[int, int]:
     """Where the token at ``at`` ends, at the latest at ``end``, and what it turned out to be."""
     start = at
     escapes = 0
     backslash_last = False
     while at < end:
+        stops = special(load64(at), kind)
+        plain = 8 if stops == 0 else trailing_zeros(stops) >> 3
+        if plain > 0:
+            at = min(at + plain, end)
+            backslash_last = False
+            continue
         char = load8(at)
         if char == _BACKSLASH:
             if at + 1 == end:
@@ -105,16 +133,21 @@ def string_end(at: int, end: int) -> tuple[int, int]:
     """The closing quote of the string whose text starts at ``at``, and its number of escapes; 0 if there is none."""
     escapes = 0
     while at < end:
-        char = load8(at)
-        if char == _QUOTE:
+        word = load64(at)
+        stops = zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES)
+        if stops == 0:
+            at += 8
+            continue
+        at += trailing_zeros(stops) >> 3
+        if at >= end:
+            break
+        if load8(at) == _QUOTE:
             return at, escapes
-        if char == _BACKSLASH:
-            if at + 1 < end:
-                follower = load8(at + 1)
-                if follower in (_QUOTE, _BACKSLASH):
-                    escapes += 1
-            at += 1
-        at += 1
+        if at + 1 < end:
+            follower = load8(at + 1)
+            if follower in (_QUOTE, _BACKSLASH):
+                escapes += 1
+        at += 2
     return 0, escapes
 
 
@@ -144,6 +177,16 @@ def line_end(at: int, end: int) -> tuple[int, bool]:
     As in the peer, a quote opens a value only while more unescaped equals signs than commas have
     gone by since the first unescaped space.
     """
+    plain = at
+    while plain < end:
+        word = load64(plain)
+        stops = zero_bytes(word ^ NEWLINES) | zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES)
+        if stops != 0:
+            plain += trailing_zeros(stops) >> 3
+            break
+        plain += 8
+    if plain < end and load8(plain) == _NEWLINE:
+        return plain, True  # nothing before it that could keep it from ending the line
     in_fields = False
     quoted = False
     open_keys = 0
@@ -173,6 +216,9 @@ def line_end(at: int, end: int) -> tuple[int, bool]:
 def is_utf8(at: int, end: int) -> bool:
     """Whether the text is well-formed UTF-8 (Unicode Standard, table 3-7)."""
     while at < end:
+        if load64(at) & HIGHS == 0:
+            at += 8
+            continue
         lead = load8(at)
         at += 1
         if lead < 0x80:

@@ -86,6 +86,8 @@ SPACES_AND_BELOW: Final = every_byte(0x21)
 BACKSLASHES: Final = every_byte(0x5C)
 QUOTES: Final = every_byte(0x22)
 COMMAS: Final = every_byte(0x2C)
+EQUALS: Final = every_byte(0x3D)
+NEWLINES: Final = every_byte(0x0A)
 
 
 @machine_code(int)
