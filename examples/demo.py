@@ -58,7 +58,8 @@ def serve(data: Path, port: int, *, once: bool) -> int:
     bare_token.touch(mode=0o600)
     bare_token.write_text(token)
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     server, url = start(data, port, token_file)
     try:
         os.environ.update(INFLUXDB3_HOST_URL=url, INFLUXDB3_AUTH_TOKEN=token, INFLUXDB3_DATABASE_NAME="home")
@@ -95,9 +96,14 @@ def start(data: Path, port: int, token_file: Path) -> tuple[subprocess.Popen[byt
             stderr=log,
             start_new_session=True,  # Ctrl-C goes to this script, which stops the server in order
         )
-    deadline = time.monotonic() + START_TIMEOUT_S
+    begin = time.monotonic()
+    patient = False
     while not (address := answering(listener)):
-        if server.poll() is not None or time.monotonic() > deadline:
+        waited = time.monotonic() - begin
+        if waited > 3 and not patient:
+            patient = True
+            print("  the first start on a machine compiles the parser, which takes half a minute", flush=True)
+        if server.poll() is not None or waited > START_TIMEOUT_S:
             stop(server)
             tail = (data / "server.log").read_bytes()[offset:].decode(errors="replace")
             sys.exit(f"the server did not start:\n{tail}")
