@@ -72,6 +72,7 @@ class Replay:
             return
         total = sum(segment.path.stat().st_size for segment in segments)
         started = logged = time.monotonic()
+        size = 0
         if segments[0].first > self._after + 1:
             self._missing_front(segments[0])
         for index, segment in enumerate(segments):
@@ -80,6 +81,7 @@ class Replay:
                 _prefetch(following.path)
             before = self.bytes
             for frame in self._segment(segment, following):
+                size += frame.size
                 yield frame
                 if (now := time.monotonic()) - logged >= _LOG_EVERY:
                     logged = now
@@ -88,7 +90,7 @@ class Replay:
             self.bytes = before + segment.path.stat().st_size
             self._report(total)
         seconds = time.monotonic() - started
-        logger.info("replayed %d frames, %d MB of write-ahead log in %.2f s", self.frames, self.bytes >> 20, seconds)
+        logger.info("replayed %d frames, %d MB of write-ahead log in %.2f s", self.frames, size >> 20, seconds)
 
     def _segment(self, segment: Segment, following: Segment | None) -> Iterator[Frame]:
         mapped = map_segment(segment.path)
