@@ -57,7 +57,7 @@ class WorkerProcess:
         self._peak_bytes = 0
         try:
             self._popen, connection, self.output_fds = _starter.submit(self._start, plugin_dir).result()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: the interpreter of the server is shutting down
             raise WorkerCrashed(f"the interpreter of the plugin's worker could not be started: {error}") from error
         self.channel = Channel(connection, max_payload=limits.output_bytes + _PROTOCOL_SLACK)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -140,3 +142,40 @@ def test_a_hostile_plugin_costs_its_own_run_and_nothing_else(workshop: Workshop,
     assert time.monotonic() - began < 5.0
     wait_for(lambda: not marked_processes() and not zombie_children())
     assert open_descriptors() <= descriptors + 1  # the watcher's own, if this was its first worker
+
+
+@pytest.mark.soak
+def test_good_plugins_do_not_notice_a_minute_of_hostile_ones(workshop: Workshop) -> None:
+    for plugin in ZOO.glob("*.py"):
+        shutil.copy(plugin, workshop.plugin_dir)
+    workshop.write(GOOD, "good.py")
+    animals = [animal for animal in ANIMALS if "million" not in animal.plugin and "gigabyte_" not in animal.plugin]
+    until = time.monotonic() + 60
+    wrong: list[object] = []
+
+    def run_good() -> None:
+        worker = workshop.worker(TriggerKind.SCHEDULE, PluginFile("good.py"))
+        while time.monotonic() < until:
+            outcome = worker.run(on_schedule())
+            if outcome.error is not None:
+                wrong.append(outcome)
+
+    def run_hostile(seed: int) -> None:
+        choice = random.Random(seed).choice
+        while time.monotonic() < until:
+            animal = choice(animals)
+            worker = workshop.worker(TriggerKind.SCHEDULE, PluginFile(f"{animal.plugin}.py"), animal.limits)
+            outcome = worker.run(on_schedule(dict(animal.arguments)))
+            if (outcome.error is not None) if animal.error is None else not isinstance(outcome.error, animal.error):
+                wrong.append((animal, outcome))
+            worker.stop()
+
+    jobs = [run_good, run_good, lambda: run_hostile(1), lambda: run_hostile(2)]
+    threads = [threading.Thread(target=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    workshop.stop()
+    assert not wrong
+    wait_for(lambda: not marked_processes() and not zombie_children())
