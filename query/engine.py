@@ -17,7 +17,14 @@ from datafusion import DataFrame, SessionContext
 from headrace.query import guard
 from headrace.query.bounds import EVERYTHING, Bounds
 from headrace.query.catalog_tables import CatalogTables
-from headrace.query.engine_tables import CATALOG, INFORMATION_SCHEMA, SYSTEM_SCHEMA, USER_SCHEMA, memory_table
+from headrace.query.engine_tables import (
+    CATALOG,
+    INFORMATION_SCHEMA,
+    SYSTEM_SCHEMA,
+    USER_SCHEMA,
+    empty_batch,
+    memory_table,
+)
 from headrace.query.errors import QueryClosed, QueryTimeout, StatementTooLarge, TooManyQueries
 from headrace.query.failures import translate
 from headrace.query.file_cache import FileCache
@@ -200,7 +207,7 @@ class QueryEngine:
         for name in read:
             rows = self._system_tables.read(name, snapshot.database.name)
             if rows is not None:
-                batches = rows.to_batches() or [pa.RecordBatch.from_pylist([], schema=rows.schema)]
+                batches = rows.to_batches() or [empty_batch(rows.schema)]
                 system_schema.register_table(name, memory_table(context, [batches]))
         if others is not None:
             for target, known in ((user_schema, set(user)), (system_schema, read)):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import pyarrow as pa
 from datafusion import SessionContext
@@ -31,4 +32,14 @@ def memory_table(context: SessionContext, partitions: Iterable[Sequence[pa.Recor
 
 def empty_table(context: SessionContext, schema: pa.Schema) -> Table:
     """A table without rows, registered nowhere."""
-    return memory_table(context, [[pa.RecordBatch.from_pylist([], schema=schema)]])
+    return memory_table(context, [[empty_batch(schema)]])
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """A batch without rows. Databases have thousands of tables, of few types: the arrays are shared."""
+    return pa.RecordBatch.from_arrays([_empty_array(kind) for kind in schema.types], schema=schema)
+
+
+@lru_cache(maxsize=256)
+def _empty_array(kind: pa.DataType) -> pa.Array[Any]:
+    return pa.array([], kind)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from datafusion import DataFrame, Expr, SessionContext, col, lit
 from datafusion import functions as f
 from headrace.query.bounds import Bounds
-from headrace.query.engine_tables import memory_table
+from headrace.query.engine_tables import empty_batch, memory_table
 from headrace.query.errors import DataFileUnreadable
 from headrace.query.file_cache import FileCache
 from headrace.query.memory_ranges import MemoryRanges
@@ -116,7 +116,7 @@ class _Builder:
         overlap = find_overlap(self._ranges)
         parts = list(self._parts(overlap))
         if not parts:
-            return self._memory([pa.RecordBatch.from_pylist([], schema=self._table.schema.arrow_schema())])
+            return self._memory([empty_batch(self._table.schema.arrow_schema())])
         frame = reduce(DataFrame.union, parts)
         floor = self._table.min_time_ns
         if floor is not None and any(ranges[0][0] < floor for ranges in self._ranges):

@@ -62,7 +62,7 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     return sorted(table.set_column(table.schema.get_field_index("time"), "time", times).to_pylist(), key=_key)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_PART, max_size=11), st.lists(_PART, max_size=1), st.integers(0, 100), st.booleans())
 def test_duplicates_are_merged_as_written_and_filters_come_after(
     parts: list[tuple[int, list[dict[str, Any]]]],
