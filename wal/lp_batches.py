@@ -37,7 +37,9 @@ from headrace.wal.schema import TAG_TYPE, TIME_COLUMN, TIME_TYPE, ColumnType
 
 _UTF8: Final = pa.utf8()
 _ARROW: Final = {code: kind.arrow for code, kind in KINDS.items()}
-_SCHEMAS_KEPT: Final = 1024
+# Making a schema takes as long as making its arrays, so those of likely size are kept.
+_SCHEMAS_KEPT: Final = 512
+_KEPT_NAME_BYTES: Final = 8 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,13 @@ class Batch:
     new_columns: dict[str, ColumnType]
 
 
+def _schema(names: tuple[str, ...], kinds: tuple[int, ...], name_bytes: int) -> pa.Schema:
+    make = _kept_schema if name_bytes <= _KEPT_NAME_BYTES else _kept_schema.__wrapped__
+    return make(names, kinds)
+
+
 @lru_cache(_SCHEMAS_KEPT)
-def _schema(names: tuple[str, ...], kinds: tuple[int, ...]) -> pa.Schema:
+def _kept_schema(names: tuple[str, ...], kinds: tuple[int, ...]) -> pa.Schema:
     fields = [(name, _ARROW[kind]) for name, kind in zip(names, kinds, strict=True)]
     return pa.schema([*fields, (TIME_COLUMN, TIME_TYPE)])
 
@@ -95,7 +102,7 @@ def _batch(table: int, rows: int, block: pa.Buffer, columns: list[list[int]]) ->
         if not column[COLUMN_KNOWN]:
             new[name] = KINDS[kind]
     arrays.append(pa.Array.from_buffers(TIME_TYPE, rows, [None, block.slice(0, 8 * rows)], 0))
-    schema = _schema(tuple(names), tuple(kinds))
+    schema = _schema(tuple(names), tuple(kinds), sum(column[COLUMN_LENGTH] for column in columns))
     return Batch(table, pa.RecordBatch.from_arrays(arrays, schema=schema), new)
 
 

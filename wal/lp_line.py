@@ -9,126 +9,80 @@ from __future__ import annotations
 
 from typing import Final
 
-from headrace.wal.lp_grammar import read_fields, read_series, read_time, refuse, refuse_column, skip_spaces
+from headrace.wal.lp_checks import check
+from headrace.wal.lp_grammar import read_fields, read_series, read_time, refuse, skip_spaces
 from headrace.wal.lp_kinds import (
     DONE,
-    DUPLICATE_FIELD,
-    DUPLICATE_TAG,
-    FLOAT,
     GROW,
     INCOMPLETE,
     INVALID_UTF8,
     LOOK_UP,
-    RESERVED_COLUMN,
-    STRING,
-    TAG,
     TIME_OUT_OF_RANGE,
     TOO_MANY_COLUMNS,
     TOO_MANY_TABLES,
     TOO_SPARSE,
-    TYPE_CONFLICT,
-    UNSETTLED,
 )
 from headrace.wal.lp_layout import (
     ARENA,
     ARENA_END,
     CELL_COUNT,
     CELL_ROOM,
-    CELLS,
     CHECK_UTF8,
-    COLUMN_BYTES,
     COLUMN_COUNT,
-    COLUMN_KIND,
-    COLUMN_LENGTH,
-    COLUMN_MARK,
     COLUMN_MASK,
-    COLUMN_NAME,
     COLUMN_ROOM,
-    COLUMN_USED,
     DEFAULT_TIME,
     DENSE_CELLS,
     DENSE_LIMIT,
     FIELD_COLUMN,
     FIELD_ESCAPED,
-    FIELD_FIRST,
     FIELD_KEY,
     FIELD_KEY_END,
-    FIELD_KIND,
-    FIELD_NODE,
-    FIELD_SECOND,
-    LAST_SERIES,
-    LINE_SERIAL,
-    LONG_CELL,
-    LONG_END,
     LONG_FLOAT_COUNT,
     LONG_FLOAT_ROOM,
-    LONG_TEXT,
     MAX_COLUMNS,
     MAX_LINE_COLUMNS,
     MAX_TABLES,
     NEED,
     NEED_BYTES,
-    NODE_COLUMN,
     NODE_COUNT,
-    NODE_KIND,
     NODE_MASK,
-    NODE_NEXT,
     NODE_ROOM,
-    NODE_ROWS,
-    NODES,
     PAIR_CODE,
     PAIR_COLUMN,
     PAIR_COUNT,
     PAIR_ROOM,
     RECORD_HEADER,
-    RECORD_NODE,
-    RECORD_SERIES,
-    RECORD_TIME,
-    ROW_COUNT,
     SEED,
     SERIES_COUNT,
     SERIES_GOOD,
-    SERIES_KEY,
-    SERIES_LENGTH,
     SERIES_MASK,
-    SERIES_NEXT,
     SERIES_ROOM,
     SERIES_ROOT,
-    SERIES_ROWS,
     SERIES_TABLE,
-    SERIES_TAG_COUNT,
-    SERIES_TAGS,
     TABLE_COUNT,
     TABLE_MASK,
     TABLE_ROOM,
-    TABLE_ROOT,
     TABLE_ROWS,
-    TABLE_TAG_ROOT,
     TABLE_WIDTH,
     UNIT,
-    USED,
     USED_COUNT,
     VALUE_COUNT,
     VALUE_MASK,
     VALUE_ROOM,
-    column_at,
     field_at,
-    long_float_at,
-    node_at,
     pair_at,
     series_at,
     table_at,
 )
-from headrace.wal.lp_names import NONE, add_table, child_for, code_of, column_of, find_series, find_table
-from headrace.wal.lp_paths import alternative, has_key
+from headrace.wal.lp_names import NONE, add_table, code_of, column_of, find_series, find_table
+from headrace.wal.lp_records import follow, settle_fields, settle_series, write_record
 from headrace.wal.lp_series import add_series, familiar_series
 from headrace.wal.lp_tokens import ESCAPED, KEY, MEASUREMENT, PLAIN, TAG_VALUE, is_utf8, line_end, resolve, token
-from headrace.wal.lp_words import add, compiled, first_bytes, get, hashed, load8, load64, put, signed
+from headrace.wal.lp_words import add, compiled, get, hashed, load8, put
 
 _RETURN: Final = ord("\r")
-_TIME_NAME: Final = signed(int.from_bytes(b"time", "little"))
 _MAX: Final = (1 << 63) - 1
-_LENGTH: Final = (1 << 32) - 1
 
 
 @compiled
@@ -213,164 +167,6 @@ def new_series(state: int, table: int, line: int, end: int, tags: int, hash_: in
         put(pair_at(state, first + i), PAIR_CODE, code_of(state, column, text, length))
     put(state, PAIR_COUNT, first + tags)
     return add_series(state, table, line, end - line, hash_, first, tags)
-
-
-@compiled
-def use(state: int, table: int, column: int, kind: int) -> None:
-    """A good line has the column: settle its kind and, the first time, give it its place among the columns."""
-    put(column_at(state, column), COLUMN_KIND, kind)
-    if get(column_at(state, column), COLUMN_USED) == 0:
-        put(column_at(state, column), COLUMN_USED, 1)
-        put(get(state, USED), get(state, USED_COUNT), column)
-        add(state, USED_COUNT, 1)
-        add(table_at(state, table), TABLE_WIDTH, 1)
-
-
-@compiled
-def settle_series(state: int, table: int, series: int) -> None:
-    """A good line has the series: its tags are tags, and others may follow the path of their keys."""
-    of_series = series_at(state, series)
-    key, first = get(of_series, SERIES_KEY), get(of_series, SERIES_TAGS)
-    end = key + get(of_series, SERIES_LENGTH)
-    node = get(table_at(state, table), TABLE_TAG_ROOT)
-    at, _ = token(key, end, MEASUREMENT)
-    for pair in range(first, first + get(of_series, SERIES_TAG_COUNT)):
-        column = get(pair_at(state, pair), PAIR_COLUMN)
-        use(state, table, column, TAG)
-        start = at + 1
-        at, _ = token(start, end, KEY)
-        node = child_for(state, node, column, TAG, start, at + 1 - start)
-        at, _ = token(at + 1, end, TAG_VALUE)
-    put(of_series, SERIES_GOOD, 1)
-
-
-@compiled
-def is_reserved(state: int, column: int) -> bool:
-    return (
-        get(column_at(state, column), COLUMN_LENGTH) == 4
-        and load64(get(column_at(state, column), COLUMN_NAME)) & first_bytes(4) == _TIME_NAME
-    )
-
-
-@compiled
-def kind_in_line(state: int, column: int, fields: int) -> int:
-    """The kind an unsettled column has by what the line said about it before its field number ``fields``."""
-    for i in range(fields):
-        if get(field_at(state, i), FIELD_COLUMN) == column:
-            return get(field_at(state, i), FIELD_KIND)
-    return TAG
-
-
-@compiled
-def check(state: int, line: int, end: int, series: int, fields: int) -> int:
-    """How many columns the line would be the first good one to use; -1 if it was refused."""
-    add(state, LINE_SERIAL, 1)
-    serial = get(state, LINE_SERIAL)
-    unused = 0
-    first = get(series_at(state, series), SERIES_TAGS)
-    for i in range(get(series_at(state, series), SERIES_TAG_COUNT)):
-        column = get(pair_at(state, first + i), PAIR_COLUMN)
-        kind = get(column_at(state, column), COLUMN_KIND)
-        if is_reserved(state, column):
-            refuse_column(state, RESERVED_COLUMN, line, end, column, TAG, kind)
-            return -1
-        if get(column_at(state, column), COLUMN_MARK) == serial:
-            refuse_column(state, DUPLICATE_TAG, line, end, column, TAG, kind)
-            return -1
-        if kind != UNSETTLED and kind != TAG:
-            refuse_column(state, TYPE_CONFLICT, line, end, column, TAG, kind)
-            return -1
-        put(column_at(state, column), COLUMN_MARK, serial)
-        unused += 1 - get(column_at(state, column), COLUMN_USED)
-    for i in range(fields):
-        column = get(field_at(state, i), FIELD_COLUMN)
-        got = get(field_at(state, i), FIELD_KIND)
-        if is_reserved(state, column):
-            refuse_column(state, RESERVED_COLUMN, line, end, column, got, got)
-            return -1
-        expected = get(column_at(state, column), COLUMN_KIND)
-        again = get(column_at(state, column), COLUMN_MARK) == serial
-        if expected == UNSETTLED:
-            expected = kind_in_line(state, column, i) if again else got
-        if expected != got:
-            refuse_column(state, TYPE_CONFLICT, line, end, column, got, expected)
-            return -1
-        if again:
-            refuse_column(state, DUPLICATE_FIELD, line, end, column, got, expected)
-            return -1
-        put(column_at(state, column), COLUMN_MARK, serial)
-        unused += 1 - get(column_at(state, column), COLUMN_USED)
-    return unused
-
-
-@compiled
-def settle_fields(state: int, table: int, fields: int) -> None:
-    """A good line has the fields: their columns have their kinds, and others may follow the path of their keys."""
-    node = get(table_at(state, table), TABLE_ROOT)
-    for i in range(fields):
-        field = field_at(state, i)
-        column, kind, key = get(field, FIELD_COLUMN), get(field, FIELD_KIND), get(field, FIELD_KEY)
-        use(state, table, column, kind)
-        child = child_for(state, node, column, kind, key, get(field, FIELD_KEY_END) + 1 - key)
-        put(node_at(state, node), NODE_NEXT, child)
-        put(field, FIELD_NODE, child)
-        node = child
-
-
-@compiled
-def follow(state: int, root: int, fields: int) -> bool:
-    """Whether earlier lines had the same fields with the same kinds in the same order: nothing is left to check."""
-    nodes = get(state, NODES)
-    node = root
-    for i in range(fields):
-        field = field_at(state, i)
-        child = get(node_at(state, node), NODE_NEXT)
-        if not has_key(node_at(state, child), get(field, FIELD_KEY)):
-            child = alternative(nodes, node, get(field, FIELD_KEY))
-            if child == 0:
-                return False
-            put(node_at(state, node), NODE_NEXT, child)
-        if get(node_at(state, child), NODE_KIND) != get(field, FIELD_KIND):
-            return False
-        put(field, FIELD_NODE, child)
-        node = child
-    return True
-
-
-@compiled
-def write_record(state: int, table: int, series: int, fields: int, time: int) -> None:
-    """Enter the row of a good line, whose fields know their nodes."""
-    start = get(state, CELL_COUNT)
-    record = get(state, CELLS) + 8 * start
-    at = RECORD_HEADER
-    for i in range(fields):
-        field = field_at(state, i)
-        kind = get(field, FIELD_KIND)
-        put(record, at, get(field, FIELD_FIRST))
-        if kind == STRING:
-            second = get(field, FIELD_SECOND)
-            at += 1
-            put(record, at, second)
-            column = column_at(state, get(node_at(state, get(field, FIELD_NODE)), NODE_COLUMN))
-            add(column, COLUMN_BYTES, (second & _LENGTH) - (second >> 32))
-        elif kind == FLOAT and get(field, FIELD_SECOND) != 0:
-            long_float = long_float_at(state, get(state, LONG_FLOAT_COUNT))
-            put(long_float, LONG_CELL, start + at)
-            put(long_float, LONG_TEXT, get(field, FIELD_FIRST))
-            put(long_float, LONG_END, get(field, FIELD_SECOND))
-            add(state, LONG_FLOAT_COUNT, 1)
-        at += 1
-    node = get(field_at(state, fields - 1), FIELD_NODE)
-    put(record, RECORD_SERIES, series)
-    put(record, RECORD_NODE, node)
-    put(record, RECORD_TIME, time)
-    add(node_at(state, node), NODE_ROWS, 1)
-    add(series_at(state, series), SERIES_ROWS, 1)
-    add(table_at(state, table), TABLE_ROWS, 1)
-    add(state, CELL_COUNT, at)
-    add(state, ROW_COUNT, 1)
-    put(series_at(state, get(state, LAST_SERIES)), SERIES_NEXT, series)
-    put(state, LAST_SERIES, series)
 
 
 @compiled

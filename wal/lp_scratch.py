@@ -96,7 +96,7 @@ class State(NamedTuple):
 
 
 # Which array holds the rows, which index finds them, which counter counts them, which mask sizes the index,
-# which column has the hash (0 for rows that no index holds: the roots of field paths).
+# which column has the hash (0 for rows that no index holds: the roots of paths).
 _INDEXED: Final = (
     ("tables", "table_index", TABLE_COUNT, TABLE_MASK, TABLE_HASH),
     ("columns", "column_index", COLUMN_COUNT, COLUMN_MASK, COLUMN_HASH),
@@ -108,7 +108,7 @@ _FROM_ONE: Final = ("nodes", "series")
 _SEED: Final = secrets.randbits(63)
 _NO_NODE: Final = np.array([-1 if word < 2 else 0 for word in range(NODE_SIZE)], np.int64)
 _SMALL_INDEX: Final = 512
-_KEPT_BYTES: Final = 64 << 20
+_KEPT_BYTES: Final = 16 << 20  # by each thread, between bodies
 _ARENA_CHUNK: Final = 1 << 16
 
 

@@ -12,6 +12,7 @@ Little-endian throughout: the first byte of the text is the lowest byte of the w
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
@@ -53,6 +54,7 @@ def _sources() -> str:
 
 
 _SOURCES: Final = _sources()
+_log: Final = logging.getLogger(__name__)
 
 
 def kernel(signature: Any) -> Callable[[F], F]:
@@ -64,7 +66,14 @@ def kernel(signature: Any) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         function.__qualname__ = f"{function.__qualname__}_{_SOURCES}"
-        return cast(F, numba.njit(signature, nogil=True, cache=True, error_model="numpy")(function))
+        options = {"nogil": True, "error_model": "numpy"}
+        try:
+            return cast(F, numba.njit(signature, cache=True, **options)(function))
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            _log.warning("compiled code cannot be kept for the next start: %s; set NUMBA_CACHE_DIR", error)
+            return cast(F, numba.njit(signature, **options)(function))
 
     return decorate
 
