@@ -187,7 +187,7 @@ class QueryEngine:
         others: SessionContext | None,
     ) -> tuple[SessionContext, int]:
         """A session with the scanned tables, and how many files they have. ``others`` gives the tables around them."""
-        context = self._sessions.new()
+        context = self._sessions.new(describing=others is not None)
         catalog = context.catalog(CATALOG)
         user_schema, system_schema = catalog.schema(USER_SCHEMA), catalog.schema(SYSTEM_SCHEMA)
         files = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,15 +57,19 @@ class Sessions:
         )
         for key, value in options.items():
             self._config = _with_option(self._config, key, value)
-        runtime = RuntimeEnvBuilder().with_fair_spill_pool(settings.pool_bytes)
-        if settings.spill_directory is None:
-            self._runtime = runtime.with_disk_manager_os()
-        else:
-            self._runtime = runtime.with_disk_manager_specified(settings.spill_directory)
+        # The builder holds the pool itself, not its size: all sessions made from it and from its copy share it.
+        self._describing = RuntimeEnvBuilder().with_fair_spill_pool(settings.pool_bytes).with_disk_manager_os()
+        self._reading = copy(self._describing)
+        if settings.spill_directory is not None:
+            self._reading = self._reading.with_disk_manager_specified(settings.spill_directory)
 
-    def new(self) -> SessionContext:
-        """A session without tables, in which the ``system`` schema exists."""
-        context = SessionContext(self._config, self._runtime)
+    def new(self, *, describing: bool = False) -> SessionContext:
+        """A session without tables, in which the ``system`` schema exists.
+
+        One for statements that may show the engine's settings is ``describing``: the spill directory,
+        which the settings name, is not used in it.
+        """
+        context = SessionContext(self._config, self._describing if describing else self._reading)
         for name in _LEAKY_FUNCTIONS:
             context.deregister_udf(name)
         register_data_root(context, self._data_root)
@@ -113,7 +118,7 @@ class PlanningSessions:
         return made.context
 
     def _make(self, database: DatabaseInfo, previous: PlanningSession | None) -> PlanningSession:
-        context = self._sessions.new()
+        context = self._sessions.new(describing=True)
         catalog = context.catalog(CATALOG)
         user, system = catalog.schema(USER_SCHEMA), catalog.schema(SYSTEM_SCHEMA)
         known = previous.tables if previous is not None else {}

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from headrace.query.engine import QueryEngine
 from headrace.query.errors import InvalidQuery, QueryError, StatementRefused, StatementTooLarge
 from headrace.query.guard import check
+from headrace.query.settings import QuerySettings
 from headrace.query.tokens import tokenize
 
 from tests.query.snapshot_lab import SnapshotLab
@@ -140,3 +143,13 @@ def test_a_value_may_be_repeated_a_few_times(engine: QueryEngine) -> None:
     query = f'SELECT {values}, "repeat" FROM (SELECT 1 AS "repeat")'
     rows = engine.sql("db", query).read_all().to_pylist()
     assert rows == [{"a": "ababab", "b": "--xx", "c": [[1, 2], [1, 2]], "repeat": 1}]
+
+
+def test_the_settings_that_can_be_shown_hold_no_path(lab: SnapshotLab, tmp_path: Path) -> None:
+    lab.table("cpu", usage="float64")
+    engine = QueryEngine(lab, QuerySettings(spill_directory=tmp_path))
+    for statement in ("SHOW ALL", "SELECT s.name, s.value FROM information_schema.df_settings s LEFT JOIN cpu ON true"):
+        shown = engine.sql("db", statement).read_all()
+        assert shown.num_rows > 50
+        assert not [value for value in shown["value"].to_pylist() if value and "/" in value]
+    engine.close()
