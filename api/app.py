@@ -18,6 +18,7 @@ from headrace.api.routes_processing import processing_routes
 from headrace.api.routes_query import query_routes
 from headrace.api.routes_status import RELEASE, status_routes
 from headrace.api.routes_tokens import token_routes
+from headrace.api.routes_unsupported import unsupported_routes
 from headrace.api.services import Services
 from headrace.api.settings import OPEN_RESOURCES
 from headrace.api.write_endpoint import WriteEndpoint
@@ -63,7 +64,7 @@ def authenticator(services: Services) -> Authenticator:
 def build_routes(services: Services) -> FastAPI:
     """Everything but the two bare endpoints, and the description of all of them."""
     app = FastAPI(title="headrace", version=RELEASE, description=DESCRIPTION, redoc_url=None)
-    for routes in (status_routes, query_routes, configure_routes, token_routes, processing_routes):
+    for routes in (status_routes, query_routes, configure_routes, token_routes, processing_routes, unsupported_routes):
         app.include_router(routes(services))
     app.add_exception_handler(HeadraceError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_invalid)

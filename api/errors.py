@@ -101,6 +101,12 @@ class NotSupported(RequestError):
     as_json: ClassVar[bool] = True
 
 
+class UnusableAnswer(RequestError):
+    """A plugin answered something that is no HTTP answer."""
+
+    status: ClassVar[int] = 500
+
+
 class Unauthenticated(RequestError):
     """No token, an unknown one, or one that has expired."""
 

@@ -1,4 +1,4 @@
-"""SQL queries: ``/api/v3/query_sql``, and a clear refusal where InfluxDB 3 would take InfluxQL."""
+"""SQL queries: ``/api/v3/query_sql``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Header, Query
-from headrace.api.errors import InvalidRequest, NotSupported
+from headrace.api.errors import InvalidRequest
 from headrace.api.models import ErrorBody, QueryBody
 from headrace.api.query_response import RunningQuery
 from headrace.api.result_format import chosen_format
@@ -65,11 +65,6 @@ def query_routes(services: Services) -> APIRouter:
         body: QueryBody, accept: Annotated[str | None, Header(include_in_schema=False)] = None
     ) -> StreamedQuery:
         return answer(body.db, body.q, chosen_format(body.format, accept), body.params)
-
-    @router.api_route("/api/v3/query_influxql", methods=["GET", "POST"], include_in_schema=False)
-    @router.api_route("/query", methods=["GET", "POST"], include_in_schema=False)
-    async def influxql() -> None:
-        raise NotSupported("InfluxQL is not supported by this server; send SQL to /api/v3/query_sql")
 
     return router
 

@@ -23,6 +23,7 @@ from typing import Final
 import uvicorn
 import uvloop
 from headrace.api.app import build_app
+from headrace.api.gateway import Application
 from headrace.api.logs import configure_logging
 from headrace.api.opening import open_services
 from headrace.api.protocol import bounded_protocol
@@ -31,6 +32,7 @@ from headrace.api.routes_status import RELEASE
 from headrace.api.services import Services
 from headrace.api.setting import InvalidSetting
 from headrace.api.settings import ServerSettings
+from headrace.api.token_recovery import TokenRecovery
 from headrace.wal.errors import HeadraceError
 
 logger = logging.getLogger(__name__)
@@ -47,8 +49,13 @@ def run(settings: ServerSettings) -> int:
         for remark in settings.remarks:
             logger.warning("%s", remark)
         logger.info("headrace %s is starting as node %s", RELEASE, settings.node_id)
-        with _bind(settings.http_bind) as listener, open_services(settings) as services:
-            _serve(services, listener, started)
+        with contextlib.ExitStack() as closing:
+            listener = closing.enter_context(_bind("--http-bind", settings.http_bind))
+            recovery: socket.socket | None = None
+            if (address := settings.admin_token_recovery_http_bind) is not None and not settings.without_auth:
+                recovery = closing.enter_context(_bind("--admin-token-recovery-http-bind", address))
+            services = closing.enter_context(open_services(settings))
+            _serve(services, listener, recovery, started)
     except (HeadraceError, OSError, ssl.SSLError) as error:
         logger.error("the server cannot run: %s", _one_line(error))
         return 1
@@ -62,9 +69,10 @@ def run(settings: ServerSettings) -> int:
 class HttpServer(uvicorn.Server):
     """uvicorn with this server's signals and its ready line."""
 
-    def __init__(self, config: uvicorn.Config, ready: str) -> None:
+    def __init__(self, config: uvicorn.Config, ready: str, *, handle_signals: bool = True) -> None:
         super().__init__(config)
         self._ready = ready
+        self._handle_signals = handle_signals
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -72,6 +80,9 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        if not self._handle_signals:
+            yield
+            return
         # uvicorn would raise the signal again once it has stopped, before anything else could be closed.
         previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -88,22 +99,38 @@ class HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
-def _serve(services: Services, listener: socket.socket, started: float) -> None:
+def _serve(services: Services, listener: socket.socket, recovery: socket.socket | None, started: float) -> None:
     settings = services.settings
-    scheme = "http" if settings.tls_cert is None else "https"
-    address = Address(*listener.getsockname()[:2])
     if settings.tcp_listener_file_path is not None:
-        settings.tcp_listener_file_path.write_text(str(address))
-    ready = f"serving on {scheme}://{address} after {time.monotonic() - started:.2f} s"
-    server = HttpServer(_configure(services), ready)
+        settings.tcp_listener_file_path.write_text(_place(listener))
+    ready = f"serving on {_scheme(settings)}://{_place(listener)} after {time.monotonic() - started:.2f} s"
+    server = HttpServer(_configure(build_app(services), settings), ready)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.serve(sockets=[listener]))
+        runner.run(_serve_both(server, listener, services, recovery))
 
 
-def _configure(services: Services) -> uvicorn.Config:
-    settings = services.settings
+async def _serve_both(
+    server: HttpServer, listener: socket.socket, services: Services, recovery: socket.socket | None
+) -> None:
+    if recovery is None:
+        await server.serve(sockets=[listener])
+        return
+    place = f"{_scheme(services.settings)}://{_place(recovery)}"
+
+    def close() -> None:
+        second.should_exit = True
+
+    ready = f"anybody can regenerate the operator token on {place}, once"
+    second = HttpServer(_configure(TokenRecovery(services, close), services.settings), ready, handle_signals=False)
+    async with asyncio.TaskGroup() as servers:
+        servers.create_task(second.serve(sockets=[recovery]))
+        await server.serve(sockets=[listener])
+        close()
+
+
+def _configure(application: Application, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        build_app(services),
+        application,
         http=bounded_protocol(settings.http_read_timeout),
         ws="none",
         lifespan="off",
@@ -123,12 +150,20 @@ def _configure(services: Services) -> uvicorn.Config:
     )
 
 
-def _bind(address: Address) -> socket.socket:
+def _scheme(settings: ServerSettings) -> str:
+    return "http" if settings.tls_cert is None else "https"
+
+
+def _place(listener: socket.socket) -> str:
+    return str(Address(*listener.getsockname()[:2]))
+
+
+def _bind(option: str, address: Address) -> socket.socket:
     """A bound socket, not listening yet: a port that is taken shows before anything is opened."""
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise OSError(f"--http-bind {address}: the host cannot be found: {error.strerror}") from None
+        raise OSError(f"{option} {address}: the host cannot be found: {error.strerror}") from None
     family, kind, protocol, _, place = found[0]
     listener = socket.socket(family, kind, protocol)
     try:
@@ -136,7 +171,7 @@ def _bind(address: Address) -> socket.socket:
         listener.bind(place)
     except OSError as error:
         listener.close()
-        raise OSError(f"--http-bind {address}: {os.strerror(error.errno or 0)}") from None
+        raise OSError(f"{option} {address}: {os.strerror(error.errno or 0)}") from None
     return listener
 
 

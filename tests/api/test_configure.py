@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import ServerProcess
+from tests.harness import ServerProcess, wait_until
 
 DATABASE = "/api/v3/configure/database"
 TABLE = "/api/v3/configure/table"
@@ -178,6 +178,28 @@ def test_tokens_are_made_shown_once_regenerated_and_deleted(tmp_path: Path) -> N
         everything = b"".join(path.read_bytes() for path in server.data_dir.rglob("*") if path.is_file())
         assert made["token"].encode() not in everything
         assert new.encode() not in everything
+
+
+def test_a_lost_token_is_regenerated_once_through_the_recovery_address(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path, "--admin-token-recovery-http-bind", "127.0.0.1:0", auth=True) as server:
+        lost = httpx.post(server.url + f"{TOKEN}/admin").json()["token"]
+        address = server.wait_for_log(r"regenerate the operator token on (http://\S+),")[1]
+        assert httpx.get(f"{address}/health").status_code == 404
+        assert httpx.post(f"{address}{TOKEN}/admin").status_code == 404
+        found = httpx.post(f"{address}{TOKEN}/admin/regenerate")
+        assert found.status_code == 201
+        assert server.request("GET", DATABASE, headers=bearer(lost)).status_code == 401
+        assert server.request("GET", DATABASE, headers=bearer(found.json()["token"])).status_code == 200
+        wait_until(lambda: not listens(address), what="the end of the recovery address")
+        assert server.request("GET", DATABASE).status_code == 200
+
+
+def listens(address: str) -> bool:
+    try:
+        httpx.get(address)
+    except httpx.ConnectError:
+        return False
+    return True
 
 
 def test_every_endpoint_asks_for_a_token(guarded: ServerProcess) -> None:

@@ -83,6 +83,19 @@ def test_a_request_trigger_answers_and_its_writes_are_stored(server: ServerProce
     assert server.query(existing, "SELECT count(*) AS n FROM calls") == [{"n": 2}]
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("('', 204)", 204), ("('x', 700)", 500), ("('x', 100)", 500), ("('x', 200, {'a(b': 'c'})", 500)],
+)
+def test_a_plugin_cannot_break_the_connection_by_its_answer(
+    server: ServerProcess, existing: str, answer: str, status: int
+) -> None:
+    text = f"def process_request(local, query, headers, body, args=None):\n    return {answer}\n"
+    server.request("POST", FILES, json={"plugin_name": f"{existing}.py", "content": text})
+    create(server, existing, existing, f"{existing}.py", f"request:{existing}")
+    assert server.request("GET", f"/api/v3/engine/{existing}").status_code == status
+
+
 def test_an_unknown_request_path_is_not_found(server: ServerProcess) -> None:
     answer = server.request("POST", "/api/v3/engine/no/such/path", content=b"x")
     assert answer.status_code == 404
