@@ -1,4 +1,4 @@
-"""Giving freed memory back to the system after a persist, which frees hundreds of megabytes at once.
+"""Giving freed memory back to the system.
 
 glibc keeps what was freed in the middle of its heaps, and Arrow's pool keeps pages too: without this
 a server that took 20 million rows stayed at 1.3 GB with 60 MB of rows in memory. It takes 2 to 40 ms.

@@ -48,7 +48,7 @@ class StoreSettings:
     """Persist when the rows in memory reach this."""
     persist_age: float = 600.0
     """Persist when the oldest row in memory has been there for this long."""
-    buffer_limit_bytes: int = 768 << 20
+    buffer_limit_bytes: int = 512 << 20
     """Rows are refused (503) while those in memory, the ones being persisted included, exceed this."""
     buffer_wait: float = 10.0
     """How long a write waits for room below ``buffer_limit_bytes`` before it is refused."""
