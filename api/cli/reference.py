@@ -26,6 +26,18 @@ InfluxDB 3's documentation uses. This page is generated from the parsers (`make 
   line itself is wrong, 130 after Ctrl-C.
 - `COMMAND --help` lists the common options of a command, `COMMAND --help-all` lists all of them.
 - Answers go to standard output, everything else to standard error.
+
+What is different from InfluxDB 3's command:
+
+- `write` sends one request at a time unless told otherwise, so that rows arrive in the order of the file, and cuts
+  large input where lines end even if values hold line breaks. `--no-accept-partial` stores a request whole or not
+  at all.
+- `query` takes `--param` and `--params`, and speaks SQL only.
+- `create trigger` takes `--memory-limit` and `--time-limit`, `enable trigger` takes `--from`; commas in plugin
+  arguments are written `\\,`.
+- `test request_plugin`, `test wal_plugin --last`, `show triggers` and `check` are additions.
+- Questions are asked on standard error. A token that cannot be created is a failure with exit code 1.
+- `headrace` alone prints help instead of starting a server, and `.env` files are not read.
 """
 
 

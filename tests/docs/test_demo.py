@@ -4,8 +4,8 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 
-from tests.docs.demo import SCRIPT, run_demo
-from tests.docs.shell import ROOT, free_port
+from tests.docs.demo import SCRIPT
+from tests.docs.shell import ROOT
 
 
 def sample_lines() -> list[str]:
@@ -52,13 +52,3 @@ def test_the_one_shot_demo_shows_answers_and_alerts_and_stops():
     assert "| Attic, north |" in done.stdout
     assert "threshold: temp is high: 25.06" in done.stdout
     assert "Serving on http://127.0.0.1:" in done.stdout
-
-
-def test_the_demo_can_be_started_again_on_its_data(tmp_path):
-    for start in range(2):
-        with run_demo(tmp_path, free_port()) as printed:
-            text = printed.read_text()
-        assert ("created successfully" in text) is (start == 0)
-        assert "| Kitchen      | 480  | 21.41     | 28.82    |" in text
-        assert text.count("| high ") == 2
-    assert (tmp_path / "data" / "token").stat().st_mode & 0o077 == 0

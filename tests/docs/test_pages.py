@@ -23,9 +23,16 @@ def run_page(shell: Shell, path: Path) -> None:
             shell.run(block)
 
 
-def test_the_readme_runs_beside_its_own_demo(shell):
-    with run_demo(shell.directory, shell.port):
-        run_page(shell, ROOT / "README.md")
+def test_the_readme_runs_beside_its_own_demo_which_goes_on_with_its_data_when_started_again(shell):
+    for start in range(2):
+        with run_demo(shell.directory, shell.port) as printed:
+            text = printed.read_text()
+            if start == 0:
+                run_page(shell, ROOT / "README.md")
+        assert ("created successfully" in text) is (start == 0)
+        assert "| Kitchen      | 480  | 21.41     | 28.82    |" in text
+        assert text.count("| high ") == 2
+    assert (shell.directory / "data" / "token").stat().st_mode & 0o077 == 0
 
 
 def test_getting_started_runs_from_an_empty_directory(shell):
