@@ -94,7 +94,7 @@ class Ingest:
     """See the module. All methods may be called from any thread.
 
     ``clock`` gives nanoseconds since the epoch. ``admit`` is called with the size in bytes of each write that
-    carries rows, outside every lock, and may wait for memory or raise.
+    carries rows, and its timeout, outside every lock, and may wait for memory or raise.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Ingest:
         wal: Wal,
         clock: Callable[[], int] = time.time_ns,
         *,
-        admit: Callable[[int], None] | None = None,
+        admit: Callable[[int, float | None], None] | None = None,
     ) -> None:
         self.catalog = catalog
         self.clock = clock
@@ -138,7 +138,7 @@ class Ingest:
             return found
         size = _size(parts)
         if self._admit is not None and prepared.rows:
-            self._admit(size)
+            self._admit(size, timeout)
         if not prepared.plan.records:
             future = self._wal.submit(prepared.entries(cursor), sync=sync, timeout=timeout)
             return _pending(prepared, future)
