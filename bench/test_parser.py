@@ -16,7 +16,6 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.generators import SHAPES
 
-
 _BAD_LINE = b"\xff\n"  # not UTF-8: makes every line of its body go the general way
 
 own_time = pytest.mark.benchmark(timer=time.thread_time, warmup=True, warmup_iterations=3, min_rounds=15, max_time=1.0)

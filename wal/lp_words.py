@@ -66,7 +66,7 @@ def kernel(signature: Any) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         function.__qualname__ = f"{function.__qualname__}_{_SOURCES}"
-        options = {"nogil": True, "error_model": "numpy"}
+        options: Any = {"nogil": True, "error_model": "numpy"}
         try:
             return cast(F, numba.njit(signature, cache=True, **options)(function))
         except RuntimeError as error:
