@@ -9,6 +9,7 @@ from headrace.processing.columns import MalformedColumns, decode_columns, padded
 from headrace.processing.protocol import ProtocolViolation
 from headrace.processing.run import PluginResponse
 from headrace.storage.ingest import LinesPart, TablePart, WritePart
+from headrace.wal.line_protocol import Precision
 
 _MAX_PARTS: Final = 100_000
 _MAX_RESPONSE_HEADERS: Final = 1_000
@@ -39,7 +40,7 @@ def decode_parts(descriptions: object, payload: memoryview) -> tuple[tuple[Write
                 raise ProtocolViolation("not the description of a table")
             case _:
                 if length:
-                    parts.append(LinesPart(database, bytes(body)))
+                    parts.append(LinesPart(database, bytes(body), Precision.NANOSECOND))
     return tuple(parts), payload
 
 

@@ -25,7 +25,7 @@ def test_every_row_written_after_creation_is_processed_once(lab: EngineLab) -> N
     lab.trigger(lab.plugin("copy.py", COPY), "table:numbers")
     _write_numbers(lab, 0, 100)
     lab.until(lambda: lab.count("copy") >= 100)
-    assert [row["n"] for row in lab.rows("SELECT n FROM copy ORDER BY time")] == list(range(100))
+    assert lab.rows("SELECT n, time FROM copy ORDER BY time") == [{"n": n, "time": n} for n in range(100)]
 
 
 def test_all_tables_gets_tables_that_did_not_exist_when_it_was_created(lab: EngineLab) -> None:
