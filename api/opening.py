@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def open_services(settings: ServerSettings) -> Iterator[Services]:
             logger.warning("started without auth: every request is answered, and no tokens can be made")
         elif settings.admin_token_file is not None:
             take_up_token(store, settings.admin_token_file)
-        queries = QueryEngine(store, query_settings(settings))
+        queries = QueryEngine(store, query_settings(settings, _spill_directory(settings)))
         closing.callback(queries.close)
         engine = ProcessingEngine(store, queries, engine_settings(settings))
         closing.callback(engine.stop)
@@ -92,15 +93,26 @@ def store_settings(settings: ServerSettings) -> StoreSettings:
     )
 
 
-def query_settings(settings: ServerSettings) -> QuerySettings:
+def query_settings(settings: ServerSettings, spill_directory: Path | None = None) -> QuerySettings:
     """What the settings mean to the query engine."""
     return QuerySettings(
+        spill_directory=spill_directory,
         statement_timeout_s=settings.query_timeout or None,
         memory_pool_bytes=settings.exec_mem_pool_size,
         target_partitions=settings.datafusion_num_threads or 0,
         concurrent_queries=settings.max_concurrent_queries,
         logged_queries=settings.query_log_max_entries,
     )
+
+
+def _spill_directory(settings: ServerSettings) -> Path | None:
+    """An empty directory on the data's disk for queries that outgrow their memory; a killed server left its files."""
+    if settings.object_store != "file":
+        return None
+    directory = settings.data_dir / ".spill" / settings.node_id
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
 
 
 def engine_settings(settings: ServerSettings) -> EngineSettings:

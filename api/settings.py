@@ -350,7 +350,7 @@ class ServerSettings:
             "Memory",
             "Bound on the memory of rows that are in no Parquet file yet. Beyond it a write waits, then gets 503.",
             parse=parse_bytes,
-            default="768mb",
+            default="512mb",
             metavar="SIZE",
         )
     )

@@ -17,6 +17,7 @@ from headrace.api.body import BodyReader
 from headrace.api.errors import EmptyWrite, LinesRefused
 from headrace.api.services import Services, run_in
 from headrace.api.write_parameters import WriteApi, WriteParameters, parse_write_parameters
+from headrace.storage.errors import BufferFull
 from headrace.storage.ingest import LinesPart, PendingWrite
 from headrace.wal.errors import WalFull
 
@@ -34,6 +35,7 @@ class WriteEndpoint:
     """Answers a write to any of the three write paths."""
 
     def __init__(self, services: Services, bodies: BodyReader) -> None:
+        self._store = services.store
         self._ingest = services.store.ingest
         self._pool = services.pools.ingest
         self._metrics = services.metrics
@@ -64,9 +66,9 @@ class WriteEndpoint:
                 parts, accept_partial=parameters.accept_partial, sync=parameters.sync, timeout=timeout
             )
 
-        if len(data) <= _INLINE_BYTES:
+        if len(data) <= _INLINE_BYTES and self._store.buffer_bytes < self._store.settings.buffer_limit_bytes:
             try:
                 return submit(0)
-            except WalFull:
+            except (WalFull, BufferFull):
                 pass  # wait for room, but not here
         return await run_in(self._pool, submit)
