@@ -32,6 +32,8 @@ _TABLE_SHARE: Final = 50
 _WEIGHING_S: Final = 1.0
 _TASK_JUMP: Final = 32
 _CHUNK: Final = 1 << 16
+_CHUNKS_IN_A_PIPE: Final = 16
+"""Enough for whatever a pipe may hold; no more, should something that got away write on and on."""
 _MIB: Final = 1 << 20
 
 
@@ -85,8 +87,9 @@ class Watcher:
                 return
             self._weighings.pop(process.pid, None)
             for stream, descriptor in enumerate(process.output_fds):
-                while self._read(process, stream, descriptor):
-                    pass
+                for _ in range(_CHUNKS_IN_A_PIPE):
+                    if not self._read(process, stream, descriptor):
+                        break
                 process.printed.feed(stream, b"")
                 self._forget(descriptor)
                 os.close(descriptor)
