@@ -17,6 +17,7 @@ from headrace.processing.errors import PluginRaised, RunCancelled, TimeLimitExce
 from headrace.processing.run import PluginFile, RunLimits, RunOutcome
 from headrace.processing.specs import TriggerKind
 from headrace.storage.ingest import LinesPart, TablePart
+from headrace.wal.precision import Precision
 
 from tests.processing.workshop import (
     HOME,
@@ -38,6 +39,11 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
     shop = Workshop(tmp_path)
     yield shop
     shop.stop()
+
+
+def _lines(database: str, body: bytes) -> LinesPart:
+    """Lines as a plugin writes them: their times are nanoseconds."""
+    return LinesPart(database, body, Precision.NANOSECOND)
 
 
 def _scheduled(workshop: Workshop, body: str, **limits: float) -> RunOutcome:
@@ -138,11 +144,11 @@ def test_the_example_of_the_documentation_runs(workshop: Workshop) -> None:
     )
     outcome = must(workshop.worker(WAL).run(on_rows()))
     assert outcome.writes == (
-        LinesPart(
+        _lines(
             "db",
             b'some_table,tag1=tag1_value,tag2=tag2_value field1=1i,field2=2.0,field3="number three"\nsecond ok=t',
         ),
-        LinesPart("mytestdb", b"other f=1i 1302"),
+        _lines("mytestdb", b"other f=1i 1302"),
     )
     assert outcome.rows_out == 3
     assert workshop.services.queries == [("SELECT * FROM home where room = '$room'", {"room": "Kitchen"}, "db")]
@@ -210,8 +216,8 @@ raise ValueError("after all")
     assert outcome.writes == ()
     assert outcome.rows_out == 2
     assert workshop.services.written == [
-        ((LinesPart("db", b"now f=2i"),), True),
-        ((LinesPart("other", b"now f=3i"),), False),
+        ((_lines("db", b"now f=2i"),), True),
+        ((_lines("other", b"now f=3i"),), False),
     ]
     assert workshop.services.texts() == ["error writing line protocol to refused: this database takes nothing"]
 
@@ -251,7 +257,7 @@ class Batch:
 local.write(Batch())
 """,
     )
-    assert must(outcome).writes == (LinesPart("db", b"m f=1i 1\nm f=2i 2"),)
+    assert must(outcome).writes == (_lines("db", b"m f=1i 1\nm f=2i 2"),)
     assert outcome.rows_out == 2
 
 
@@ -672,7 +678,7 @@ local.write_to_db("b", LineBuilder("m").int64_field("f", 2))
 """,
     )
     first, second = must(outcome).writes
-    assert first == LinesPart("b", b"m f=1i\nm f=2i")
+    assert first == _lines("b", b"m f=1i\nm f=2i")
     assert isinstance(second, TablePart)
     assert (second.database, second.table, second.data.to_pylist()) == (
         "a",
