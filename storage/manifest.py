@@ -39,7 +39,7 @@ from typing import Any, Final
 import google_crc32c
 import msgspec
 import orjson
-from headrace.storage.errors import ManifestDamaged, ManifestVersion
+from headrace.storage.errors import ManifestConflict, ManifestDamaged, ManifestVersion
 from headrace.storage.objects import Objects
 from headrace.storage.snapshot import DataFile
 
@@ -131,6 +131,7 @@ class Manifest:
         self._base_bytes = 0
         self._step_bytes = 0
         self._doubtful = False
+        self._conflict: ManifestConflict | None = None
         self.state = ManifestState()
 
     @classmethod
@@ -197,8 +198,11 @@ class Manifest:
         """Make ``change`` durable in one atomic step; gives the files that are live from now on.
 
         ``catalog`` gives the catalog's state, which may be ahead of the change's sequence; it is asked for a base
-        only. Raises OSError if the store refuses (nothing has changed, try again), ManifestConflict.
+        only. Raises OSError if the store refuses (nothing has changed, try again); ManifestConflict if another
+        process has gone on from the same state, then and for ever.
         """
+        if self._conflict is not None:
+            raise self._conflict
         files = apply_change(self.state.files, change)
         number = self._number + 1
         path = self._path(number)
@@ -208,8 +212,14 @@ class Manifest:
         rebase = self._base_bytes == 0 or self._step_bytes > max(_MIN_BASE_BYTES, self._base_bytes)
         state = catalog() if rebase else None
         data = encode_base(number, change, files, state) if state is not None else encode_step(number, change)
-        self._doubtful = True
-        self._objects.put_new(path, data)
+        try:
+            self._objects.put_new(path, data)
+        except ManifestConflict as error:
+            self._conflict = error
+            raise
+        except BaseException:
+            self._doubtful = True
+            raise
         self._doubtful = False
         self._number = number
         if state is not None:

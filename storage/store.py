@@ -151,7 +151,11 @@ class Store:
         if self._is_full():
             self._nudge.set()
         for listener in self._listeners:
-            listener(frames[-1].sequence)
+            try:
+                listener(frames[-1].sequence)
+            except Exception:
+                # On the log's thread: what is raised here would stop all writes.
+                logger.exception("a listener to commits failed")
 
     # Reading
 
