@@ -88,15 +88,6 @@ def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
         read([b"x"], [(b"content-length", b"%d" % (LIMIT + 1))])
 
 
-def test_the_connection_is_closed_under_a_client_that_never_stops_sending() -> None:
-    with pytest.raises(RequestTooLarge) as refused:
-        read([b"x" * LIMIT] * 20)
-    assert refused.value.closes_connection
-    with pytest.raises(RequestTooLarge) as refused:
-        read([b"x" * LIMIT] * 3)
-    assert not refused.value.closes_connection
-
-
 def test_a_client_that_sends_nothing_more_runs_into_the_timeout() -> None:
     with pytest.raises(ReadTimedOut):
         read([b"x"], ends="stall", timeout=0.05)
@@ -138,10 +129,10 @@ def test_a_gzip_bomb_is_refused_before_it_is_inflated() -> None:
     [
         b"",
         b"not gzip at all",
-        gzip.compress(b"data" * 100)[:-9],
-        gzip.compress(b"data" * 100)[:-1],
-        gzip.compress(b"data" * 100)[:20] + b"\xff" + gzip.compress(b"data" * 100)[21:],
-        gzip.compress(b"data") + b"trailing",
+        gzip.compress(b"data" * 100, mtime=0)[:-9],
+        gzip.compress(b"data" * 100, mtime=0)[:-1],
+        gzip.compress(b"data" * 100, mtime=0)[:20] + b"\xff" + gzip.compress(b"data" * 100, mtime=0)[21:],
+        gzip.compress(b"data", mtime=0) + b"trailing",
     ],
 )
 def test_damaged_gzip_is_refused(damaged: bytes) -> None:
