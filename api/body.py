@@ -30,7 +30,6 @@ Receive = Callable[[], Awaitable[Any]]
 _BUDGET_WAIT: Final = 10.0
 _CHUNK_ROOM: Final = 1 << 18
 """Room is asked for in steps of this size when a body does not say how long it is."""
-_DRAIN_SECONDS: Final = 5.0
 _MAX_RATIO: Final = 1032
 """Deflate cannot expand a byte to more than this (zlib's technical details)."""
 _INFLATE_INLINE: Final = 1 << 12
@@ -117,7 +116,10 @@ class Body:
 
 
 class BodyReader:
-    """Reads bodies of at most ``limit`` bytes, as sent and as decompressed."""
+    """Reads bodies of at most ``limit`` bytes, as sent and as decompressed.
+
+    What is left of a body that is refused half-way is the connection's business, see :mod:`headrace.api.protocol`.
+    """
 
     def __init__(self, limit: int, budget: ByteBudget, read_timeout: float, pool: Executor) -> None:
         self._limit = limit
@@ -134,7 +136,6 @@ class BodyReader:
         body = Body(self._budget)
         try:
             if length is not None and length > self._limit:
-                await self._drain(receive)
                 raise RequestTooLarge(self._limit)
             await body.hold(_room_for(length, self._limit, gzipped=gzipped))
             await self._receive(body, receive)
@@ -160,8 +161,6 @@ class BodyReader:
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > self._limit:
-                chunks.clear()
-                await self._drain(receive)
                 raise RequestTooLarge(self._limit)
             if size > body._held:
                 await body.hold(min(size + _CHUNK_ROOM, self._limit))
@@ -177,26 +176,6 @@ class BodyReader:
         else:
             loop = asyncio.get_running_loop()
             body.data = await loop.run_in_executor(self._pool, inflate, body.data, self._limit)
-
-    async def _drain(self, receive: Receive) -> None:
-        """Take and drop what the client is still sending, for a while: it reads the answer only then."""
-        dropped = 0
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while dropped < 8 * self._limit:
-                    message = await receive()
-                    if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                        return
-                    dropped += len(message.get("body", b""))
-        except TimeoutError:
-            pass
-        raise _NotDrained(self._limit)
-
-
-class _NotDrained(RequestTooLarge):
-    """The client goes on sending: the connection has to be closed under it."""
-
-    closes_connection = True
 
 
 def inflate(data: bytes, limit: int) -> bytes:
