@@ -84,6 +84,7 @@ class FileKeeper:
             draft = Draft(self._objects)
             try:
                 added = self._write(cut, draft)
+                draft.sync()
             except BaseException:
                 # A full disk must not fill further with every attempt. After this point it would be wrong: of a
                 # manifest whose commit fails nobody knows whether it is there.
@@ -168,6 +169,7 @@ class FileKeeper:
         draft = Draft(self._objects)
         try:
             made = self._merge(table, job, draft)
+            draft.sync()
         except BaseException:
             draft.discard()
             raise

@@ -30,7 +30,7 @@ def write_table(
     """Write the live rows of a table to files below ``directory``; gives them in time order.
 
     A file's path is ``directory/YYYY-MM-DD/HH-MM/SEQUENCE.parquet``, the time being the start of its
-    partition, with ``suffix`` after the sequence. Each file is durable when this returns, and means
+    partition, with ``suffix`` after the sequence. A file is durable once the draft is synced, and means
     nothing until the manifest lists it. Memory taken: the columns of one file's slice, the file's
     bytes, and eight bytes a row. Raises OSError.
     """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from headrace.storage.errors import ManifestConflict
-from headrace.storage.objects import Objects
+from headrace.storage.objects import Draft, Objects
 
 
 def test_what_is_put_can_be_got_listed_and_deleted(tmp_path: Path) -> None:
@@ -27,6 +27,18 @@ def test_only_one_can_put_a_new_object(tmp_path: Path) -> None:
     with pytest.raises(ManifestConflict):
         Objects(tmp_path).put_new("n", b"2")
     assert Objects(tmp_path).get("n") == b"1"
+
+
+@pytest.mark.parametrize("count", [3, 100])
+def test_a_draft_is_synced_as_a_whole_or_taken_back(tmp_path: Path, count: int) -> None:
+    objects = Objects(tmp_path)
+    draft = Draft(objects)
+    for n in range(count):
+        draft.put(f"d{n % 5}/{n}", b"x")
+    draft.sync()
+    assert len(list(objects.list(""))) == count
+    draft.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_refusal_of_the_disk_is_an_oserror(tmp_path: Path) -> None:
