@@ -400,18 +400,19 @@ def test_a_full_log_refuses_before_anything_is_made(tmp_path: Path) -> None:
 
 
 def test_rows_wait_for_memory_before_they_wait_for_anything_else(lab: IngestLab) -> None:
-    sizes: list[int] = []
+    asked: list[float | None] = []
 
-    def admit(size: int) -> None:
-        sizes.append(size)
+    def admit(size: int, timeout: float | None) -> None:
+        assert size > 0
+        asked.append(timeout)
         raise BufferFull("no room")
 
     ingest = Ingest(lab.catalog, lab.wal, admit=admit)
     with pytest.raises(BufferFull):
-        ingest.submit([LinesPart("db", b"a x=1 1")])
+        ingest.submit([LinesPart("db", b"a x=1 1")], timeout=0)
     assert ingest.submit([], cursor=CursorMove(1, 1)).future.result(10) == 1
     assert ingest.change(lambda _: [CreateDatabase(1, "db", 1)]).result(10) == 2
-    assert len(sizes) == 1
+    assert asked == [0]
     assert lab.catalog.view.table("db", "a") is None
 
 
