@@ -6,6 +6,7 @@ The engine's own checks (no DDL, no DML, no other statements, no tables from URL
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
@@ -36,6 +37,11 @@ _FILE_FUNCTIONS: Final = _words(
 _REPEATING_FUNCTIONS: Final = _words("REPEAT LPAD RPAD ARRAY_REPEAT LIST_REPEAT ARRAY_RESIZE LIST_RESIZE")
 _MAX_REPEAT: Final = 10_000
 """These functions make a value of any size at once, outside of the memory pool; the process would die of it."""
+_SERIES_FUNCTIONS: Final = _words("RANGE GENERATE_SERIES")
+_MAX_SERIES: Final = 1_000_000
+"""In a FROM clause they come row by row; elsewhere as one list, outside of the memory pool as well."""
+_TABLE_WORDS: Final = _words("FROM JOIN LATERAL")
+_COARSE_UNITS: Final = ("minute", "hour", "day", "week", "month", "year")
 _OPERATOR_WORDS: Final = _words("AND OR NOT IS LIKE ILIKE AT UNION INTERSECT EXCEPT JOIN")
 _FROM_ENDS: Final = _words("WHERE GROUP HAVING ORDER LIMIT UNION INTERSECT EXCEPT SELECT")
 _PLAIN_SYMBOLS: Final = frozenset("(),.;[]{}")
@@ -64,6 +70,7 @@ def check(tokens: Sequence[Token]) -> None:
         if token.word in _FILE_FUNCTIONS and following.text == "(":
             raise StatementRefused(f"{token.text}() is not supported: queries read the database's tables, not files")
     _check_repeats(tokens)
+    _check_series(tokens)
     operators = _operators(tokens)
     if operators > _MAX_OPERATORS:
         raise StatementTooLarge(
@@ -93,7 +100,8 @@ def _check_repeats(tokens: Sequence[Token]) -> None:
         name = token.text.strip('"`').upper()
         if name not in _REPEATING_FUNCTIONS or tokens[at + 1].text != "(":
             continue
-        size = _second_argument(tokens[at + 2 :])
+        arguments = _arguments(tokens[at + 2 :])
+        size = arguments[1] if len(arguments) > 1 else []
         if len(size) != 1 or not size[0].text.isdecimal() or int(size[0].text[:20]) > _MAX_REPEAT:
             raise StatementRefused(
                 f"the second argument of {name.lower()}() must be a number of at most {_MAX_REPEAT}, "
@@ -101,19 +109,50 @@ def _check_repeats(tokens: Sequence[Token]) -> None:
             )
 
 
-def _second_argument(tokens: Sequence[Token]) -> list[Token]:
-    """The second of a function's arguments, whose tokens begin after the opening bracket."""
-    argument: list[Token] = []
-    depth = commas = 0
+def _check_series(tokens: Sequence[Token]) -> None:
+    for at, token in enumerate(tokens[:-1]):
+        name = token.text.strip('"`').upper()
+        if name not in _SERIES_FUNCTIONS or tokens[at + 1].text != "(":
+            continue
+        if at and tokens[at - 1].word in _TABLE_WORDS:
+            continue
+        if not _is_short_series(_arguments(tokens[at + 2 :])):
+            raise StatementRefused(
+                f"{name.lower()}() makes a list of at most {_MAX_SERIES} values, between numbers written in the "
+                f"statement or by an INTERVAL of minutes or more: for other series SELECT value FROM {name.lower()}(…)"
+            )
+
+
+def _is_short_series(arguments: Sequence[Sequence[Token]]) -> bool:
+    if len(arguments) == 3 and arguments[2] and arguments[2][0].word == "INTERVAL":
+        text = "".join(token.text for token in arguments[2]).lower()
+        return any(unit in text for unit in _COARSE_UNITS)
+    numbers = [number for argument in arguments if (number := _whole_number(argument)) is not None]
+    if len(numbers) != len(arguments) or len(numbers) > 3:
+        return False
+    first, last = numbers[:2] if len(numbers) > 1 else (0, numbers[0])
+    step = numbers[2] if len(numbers) == 3 else 1
+    return abs(last - first) <= _MAX_SERIES * abs(step)
+
+
+def _whole_number(argument: Sequence[Token]) -> int | None:
+    text = "".join(token.text for token in argument)
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,19}", text) else None
+
+
+def _arguments(tokens: Sequence[Token]) -> list[list[Token]]:
+    """A function's arguments, whose tokens begin after the opening bracket."""
+    arguments: list[list[Token]] = [[]]
+    depth = 0
     for token in tokens:
         depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
         if depth < 0:
             break
         if depth == 0 and token.text == ",":
-            commas += 1
-        elif commas == 1:
-            argument.append(token)
-    return argument
+            arguments.append([])
+        else:
+            arguments[-1].append(token)
+    return arguments
 
 
 def _operators(tokens: Sequence[Token]) -> int:

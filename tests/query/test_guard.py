@@ -145,6 +145,34 @@ def test_a_value_may_be_repeated_a_few_times(engine: QueryEngine) -> None:
     assert rows == [{"a": "ababab", "b": "--xx", "c": [[1, 2], [1, 2]], "repeat": 1}]
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "range(0, 1000000000)",
+        "array_length(generate_series(1, 5000000, 2))",
+        "range(0, CAST(usage AS BIGINT))",
+        "range(0, 10, 0 * 1)",
+        "range(1, 2000000 - 1)",
+        '"range" (9000000000000000000)',
+        "unnest(generate_series(TIMESTAMP '2020-01-01', now(), INTERVAL '1 second'))",
+    ],
+)
+def test_a_list_that_grows_without_bound_is_refused(expression: str) -> None:
+    with pytest.raises(StatementRefused, match="at most 1000000 values"):
+        check(tokenize(f"SELECT {expression} FROM cpu"))
+    with pytest.raises(StatementRefused, match="at most 1000000 values"):
+        check(tokenize(f"SELECT * FROM unnest({expression})"))
+
+
+def test_short_lists_and_series_of_rows_are_made(engine: QueryEngine) -> None:
+    lists = "range(3) AS a, range(4, 0, -2) AS b, generate_series(-1, 1) AS c"
+    days = "array_length(generate_series(DATE '2020-01-01', DATE '2020-01-31', INTERVAL '1 day')) AS days"
+    rows = engine.sql("db", f"SELECT {lists}, {days}").read_all().to_pylist()
+    assert rows == [{"a": [0, 1, 2], "b": [4, 2], "c": [-1, 0, 1], "days": 31}]
+    counted = engine.sql("db", "SELECT count(*) AS n FROM generate_series(1, 2000000) JOIN range(2) ON true").read_all()
+    assert counted.to_pylist() == [{"n": 4_000_000}]
+
+
 def test_the_settings_that_can_be_shown_hold_no_path(lab: SnapshotLab, tmp_path: Path) -> None:
     lab.table("cpu", usage="float64")
     engine = QueryEngine(lab, QuerySettings(spill_directory=tmp_path))
