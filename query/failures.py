@@ -32,6 +32,8 @@ _KINDS: Final[Mapping[str, type[QueryError]]] = {
     "Schema error": InvalidQuery,
     "Execution error": InvalidQuery,
     "Arrow error": InvalidQuery,
+    "regex parse error": InvalidQuery,
+    "C Data interface error": InvalidQuery,
     "Invalid or Unsupported Configuration": InvalidQuery,
     "This feature is not implemented": UnsupportedQuery,
     "Internal error": QueryFailed,

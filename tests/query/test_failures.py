@@ -24,6 +24,12 @@ from headrace.storage.errors import DatabaseNotFound
         ),
         ("This feature is not implemented: x", UnsupportedQuery, "This feature is not implemented: x"),
         ("External error: Arrow error: Divide by zero error", InvalidQuery, "Arrow error: Divide by zero error"),
+        (
+            "DataFusion error: Optimizer rule 'x' failed\ncaused by\nExternal error: regex parse error:\n    (\n    ^",
+            InvalidQuery,
+            "regex parse error:",
+        ),
+        ("C Data interface error: Null byte at position 6 not allowed", InvalidQuery, "C Data interface error: Null"),
         ("DataFusion error: Resources exhausted: pool", MemoryExhausted, "Resources exhausted: pool"),
         ("Parquet error: bad footer in /var/lib/x", DataFileUnreadable, "a data file of the table cannot be read"),
         ("Object Store error: /var/lib/x", DataFileUnreadable, "a data file of the table cannot be read"),
