@@ -29,6 +29,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _WRITE_APIS: Final[Mapping[str, WriteApi]] = {api.value: api for api in WriteApi}
 _LOGGED_PATH: Final = 256
+_CLIENT_GONE: Final = 499
+"""In the metrics only; nobody is there to be told."""
 
 _PREFLIGHT: Final = Rendered(
     204,
@@ -71,14 +73,18 @@ class Gateway:
         try:
             status = await self._answer(scope, receive, answer)
         except ClientGone:
-            status = 499  # never sent: the connection is gone
+            status = _CLIENT_GONE
         except HeadraceError as error:
             status = await self._refuse(scope, error, answer)
-        except Exception:
-            logger.exception("%s %s failed", scope["method"], scope["path"][:_LOGGED_PATH])
-            if answer.status is not None:
-                raise  # the answer is under way: breaking off the connection is all that is left to say
-            status = await _send(_INTERNAL_ERROR, answer)
+        except Exception as error:
+            if isinstance(error.__cause__, ClientGone):
+                # What Starlette makes of an error once the answer is under way.
+                status = _CLIENT_GONE
+            else:
+                logger.exception("%s %s failed", scope["method"], scope["path"][:_LOGGED_PATH])
+                if answer.status is not None:
+                    raise  # the answer is under way: breaking off the connection is all that is left to say
+                status = await _send(_INTERNAL_ERROR, answer)
         self._metrics.note_request(scope["method"], scope["path"], status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, send: _Answer) -> int:
