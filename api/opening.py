@@ -29,7 +29,6 @@ from headrace.storage.limits import CatalogLimits
 from headrace.storage.store import Store
 from headrace.storage.store_settings import ObjectStoreKind, StoreSettings
 from headrace.storage.tokens import PREFIX, token_hash
-from headrace.wal.line_protocol import warm_up
 from headrace.wal.writer import WalSettings
 
 logger = logging.getLogger(__name__)
@@ -44,7 +43,6 @@ def open_services(settings: ServerSettings) -> Iterator[Services]:
     Raises HeadraceError (a locked or damaged data directory, a bad token file) and OSError.
     """
     with contextlib.ExitStack() as closing:
-        warm_up()
         store = Store.open(store_settings(settings))
         closing.callback(store.close)
         if settings.without_auth:

@@ -24,6 +24,7 @@ import uvicorn
 import uvloop
 from headrace.api.app import build_app
 from headrace.api.gateway import Application
+from headrace.api.kernels import prepare_kernels
 from headrace.api.logs import configure_logging
 from headrace.api.opening import open_services
 from headrace.api.protocol import bounded_protocol
@@ -49,6 +50,7 @@ def run(settings: ServerSettings) -> int:
         for remark in settings.remarks:
             logger.warning("%s", remark)
         logger.info("headrace %s is starting as node %s", RELEASE, settings.node_id)
+        prepare_kernels()
         with contextlib.ExitStack() as closing:
             listener = closing.enter_context(_bind("--http-bind", settings.http_bind))
             recovery: socket.socket | None = None

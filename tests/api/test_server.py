@@ -43,6 +43,23 @@ def test_a_server_starts_within_seconds_and_says_where_it_serves(tmp_path: Path)
         assert time.monotonic() - started < 20
 
 
+def test_the_first_start_compiles_and_begins_again_without_the_compiler(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path, environment={"NUMBA_CACHE_DIR": str(tmp_path / "kernels")})
+    server.start(wait=False)
+    pid = server.pid
+    try:
+        server.wait_until_ready(timeout=150)
+        assert server.log.count("is starting as node") == 2
+        assert server.pid == pid
+        assert server.query("_internal", "SELECT 1 AS one") == [{"one": 1}]
+        assert server.stop() == 0
+        server.start()
+        assert server.log.count("is starting as node") == 3  # the kernels are there now
+    finally:
+        if server.running:
+            server.stop()
+
+
 def test_sigterm_ends_the_server_in_order_and_everything_is_persisted(tmp_path: Path) -> None:
     with ServerProcess(tmp_path) as server:
         server.write("home", "cpu n=1i 1000")
