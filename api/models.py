@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from headrace.storage.catalog import TokenInfo
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 DatabaseName = Annotated[str, Field(description="Name of the database.", examples=["home"])]
 FieldTypeName = Literal["utf8", "int64", "uint64", "float64", "bool"]
@@ -28,7 +29,30 @@ class PingBody(BaseModel):
     process_id: str
 
 
-class QueryBody(BaseModel):
+class RequestBody(BaseModel):
+    """The body of a request, all of its texts valid Unicode: JSON can spell half of a surrogate pair."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_half_characters(cls, body: Any) -> Any:
+        pending = [body]
+        while pending:
+            part = pending.pop()
+            if isinstance(part, dict):
+                pending.extend(part)
+                pending.extend(part.values())
+            elif isinstance(part, list):
+                pending.extend(part)
+            elif isinstance(part, str) and not part.isascii():
+                try:
+                    part.encode()
+                except UnicodeEncodeError as error:
+                    half = f"\\u{ord(part[error.start]):x}"
+                    raise PydanticCustomError("half_character", "lone surrogate {half}", {"half": half}) from None
+        return body
+
+
+class QueryBody(RequestBody):
     """A query. ``params`` are bound to ``$name`` in the statement."""
 
     db: DatabaseName
@@ -37,14 +61,14 @@ class QueryBody(BaseModel):
     params: dict[str, Any] | None = Field(default=None, examples=[{"room": "Kitchen"}])
 
 
-class CreateDatabaseBody(BaseModel):
+class CreateDatabaseBody(RequestBody):
     """``POST /api/v3/configure/database``"""
 
     db: DatabaseName
     retention_period: Duration | None = None
 
 
-class UpdateDatabaseBody(BaseModel):
+class UpdateDatabaseBody(RequestBody):
     """``PUT /api/v3/configure/database``; without a retention period rows are kept for ever."""
 
     db: DatabaseName
@@ -58,7 +82,7 @@ class NewField(BaseModel):
     type: FieldTypeName
 
 
-class CreateTableBody(BaseModel):
+class CreateTableBody(RequestBody):
     """``POST /api/v3/configure/table``"""
 
     db: DatabaseName
@@ -67,7 +91,7 @@ class CreateTableBody(BaseModel):
     fields: list[NewField] = Field(default_factory=list)
 
 
-class CreateNamedTokenBody(BaseModel):
+class CreateNamedTokenBody(RequestBody):
     """``POST /api/v3/configure/token/named_admin``"""
 
     token_name: str
@@ -106,7 +130,7 @@ class TriggerSettingsBody(BaseModel):
     time_limit: float | None = Field(default=None, description="Seconds a run may take.")
 
 
-class CreateTriggerBody(BaseModel):
+class CreateTriggerBody(RequestBody):
     """``POST /api/v3/configure/processing_engine_trigger``"""
 
     db: DatabaseName
@@ -118,7 +142,7 @@ class CreateTriggerBody(BaseModel):
     disabled: bool = False
 
 
-class DeleteTriggerBody(BaseModel):
+class DeleteTriggerBody(RequestBody):
     """``DELETE /api/v3/configure/processing_engine_trigger`` without a query string."""
 
     db: DatabaseName
@@ -126,19 +150,19 @@ class DeleteTriggerBody(BaseModel):
     force: bool = False
 
 
-class InstallPackagesBody(BaseModel):
+class InstallPackagesBody(RequestBody):
     """``POST /api/v3/configure/plugin_environment/install_packages``"""
 
     packages: list[str]
 
 
-class InstallRequirementsBody(BaseModel):
+class InstallRequirementsBody(RequestBody):
     """``POST /api/v3/configure/plugin_environment/install_requirements``"""
 
     requirements_location: str
 
 
-class PluginFileBody(BaseModel):
+class PluginFileBody(RequestBody):
     """A plugin file to create (``POST``), or the new text of the plugin of a trigger (``PUT``)."""
 
     plugin_name: str
@@ -152,14 +176,14 @@ class PluginDirectoryEntry(BaseModel):
     content: str
 
 
-class PluginDirectoryBody(BaseModel):
+class PluginDirectoryBody(RequestBody):
     """``PUT /api/v3/plugins/directory``: everything the directory shall hold."""
 
     plugin_name: str
     files: list[PluginDirectoryEntry]
 
 
-class WalTestBody(BaseModel):
+class WalTestBody(RequestBody):
     """``POST /api/v3/plugin_test/wal``; ``last`` (a duration) feeds rows of the database instead of ``input_lp``."""
 
     filename: str
@@ -170,7 +194,7 @@ class WalTestBody(BaseModel):
     input_arguments: dict[str, str] | None = None
 
 
-class ScheduleTestBody(BaseModel):
+class ScheduleTestBody(RequestBody):
     """``POST /api/v3/plugin_test/schedule``; ``schedule`` is a cron expression."""
 
     filename: str
@@ -180,7 +204,7 @@ class ScheduleTestBody(BaseModel):
     input_arguments: dict[str, str] | None = None
 
 
-class RequestTestBody(BaseModel):
+class RequestTestBody(RequestBody):
     """``POST /api/v3/plugin_test/request``"""
 
     filename: str

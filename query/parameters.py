@@ -72,7 +72,10 @@ def _scalar(name: str, value: Any) -> pa.Scalar[Any]:
     if isinstance(value, float):
         return pa.scalar(value, pa.float64())
     if isinstance(value, str):
-        return pa.scalar(value, pa.utf8())
+        try:
+            return pa.scalar(value, pa.utf8())
+        except UnicodeEncodeError:
+            raise InvalidParameter(f"parameter {name!r} is not valid Unicode: it holds half a surrogate pair") from None
     raise InvalidParameter(
         f"parameter {name!r} is {_kind(value)}: a parameter is null, a boolean, a number or a string"
     )

@@ -31,6 +31,21 @@ def test_a_query_comes_by_get_or_by_post(server: ServerProcess, filled: str) -> 
     assert server.request("POST", SQL, json=query).json() == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (SQL, {"db": "queried", "q": "SELECT '\ud800'"}),
+        (SQL, {"db": "queried", "q": "SELECT $a", "params": {"a": "\udfff"}}),
+        ("/api/v3/configure/database", {"db": "a\ud800"}),
+        ("/api/v3/plugins/files?db=queried", {"plugin_name": "half.py", "content": "x = '\ud800'"}),
+    ],
+)
+def test_half_a_character_is_refused(server: ServerProcess, filled: str, path: str, body: dict[str, object]) -> None:
+    answer = server.request("POST", path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert "lone surrogate" in answer.text
+
+
 def test_parameters_are_bound(server: ServerProcess, filled: str) -> None:
     query = {"db": filled, "q": "SELECT temp FROM home WHERE room = $room AND temp > $least"}
     params = {"room": "Kitchen", "least": 22}

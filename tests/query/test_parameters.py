@@ -74,7 +74,9 @@ def test_a_value_that_is_not_used_is_ignored(engine: QueryEngine) -> None:
     assert engine.sql("db", "SELECT $a AS a", {"a": 1, "b": 2}).read_all()["a"].to_pylist() == [1]
 
 
-@pytest.mark.parametrize(("value", "kind"), [([1], "JSON array"), ({"a": 1}, "JSON object"), (2**64, "64 bits")])
+@pytest.mark.parametrize(
+    ("value", "kind"), [([1], "JSON array"), ({"a": 1}, "JSON object"), (2**64, "64 bits"), ("\ud800", "Unicode")]
+)
 def test_a_value_of_another_kind_is_refused(value: Any, kind: str) -> None:
     with pytest.raises(InvalidParameter, match=kind):
         _bind("SELECT $p", {"p": value})
