@@ -26,7 +26,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from headrace.processing.errors import EngineDisabled, PackageInstallFailed, PackagesDisabled
+from headrace.processing.errors import EngineDisabled, InvalidRequirement, PackageInstallFailed, PackagesDisabled
 
 logger = logging.getLogger(__name__)
 
@@ -90,24 +90,22 @@ class PluginEnvironment:
 
         Raises:
             PackagesDisabled, EngineDisabled: this server installs nothing.
-            PackageInstallFailed: a requirement is malformed, or the installer failed; the message ends
-                with the installer's own last words.
+            InvalidRequirement: nothing is named, too much, or a requirement is malformed.
+            PackageInstallFailed: the installer failed; the message ends with its own last words.
         """
         if not packages:
-            raise PackageInstallFailed("no package was named")
+            raise InvalidRequirement("no package was named")
         if len(packages) > _MAX_PACKAGES:
-            raise PackageInstallFailed(
-                f"{len(packages)} packages are too many for one call; the most is {_MAX_PACKAGES}"
-            )
+            raise InvalidRequirement(f"{len(packages)} packages are too many for one call; the most is {_MAX_PACKAGES}")
         for package in packages:
             if not _REQUIREMENT.fullmatch(package) or "\0" in package:
-                raise PackageInstallFailed(f"{package!r} is not a package requirement; write NAME or NAME==VERSION")
+                raise InvalidRequirement(f"{package!r} is not a package requirement; write NAME or NAME==VERSION")
         self._install(["--", *packages] if self._uses_pip() else list(packages))
 
     def install_requirements(self, requirements: Path) -> None:
         """Install what a requirements file on the server's disk lists; errors as ``install_packages``."""
         if not requirements.is_file():
-            raise PackageInstallFailed(f"requirements file {str(requirements)!r} was not found on the server")
+            raise InvalidRequirement(f"requirements file {str(requirements)!r} was not found on the server")
         self._install(["-r", str(requirements)])
 
     def packages(self) -> list[tuple[str, str]]:

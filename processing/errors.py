@@ -111,6 +111,12 @@ class PackageInstallFailed(ProcessingError):
     """The package manager ended with an error; the message holds its output."""
 
 
+class InvalidRequirement(PackageInstallFailed):
+    """What is to be installed is not named, or not as the package manager can read it; it was not asked."""
+
+    status: ClassVar[int] = 400
+
+
 class WriteRefused(ProcessingError):
     """A synchronous write of a plugin has a line that cannot be stored; nothing of it is."""
 

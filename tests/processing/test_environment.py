@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from headrace.processing.environment import PackageManager, PluginEnvironment
-from headrace.processing.errors import EngineDisabled, PackageInstallFailed, PackagesDisabled
+from headrace.processing.errors import EngineDisabled, InvalidRequirement, PackageInstallFailed, PackagesDisabled
 
 
 def make_wheel(directory: Path, name: str, version: str = "1.0") -> Path:
@@ -78,11 +78,17 @@ def test_a_disabled_manager_installs_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["--target=/tmp", "-e .", "", " ", "../evil", "/tmp/x.whl", "a b\0"])
 def test_what_is_not_a_requirement_never_reaches_the_installer(tmp_path: Path, package: str) -> None:
-    with pytest.raises(PackageInstallFailed, match="not a package requirement"):
+    with pytest.raises(InvalidRequirement, match="not a package requirement"):
         PluginEnvironment(tmp_path, None, PackageManager.PIP).install_packages([package])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_requirements_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PackageInstallFailed, match=r"missing\.txt"):
+    with pytest.raises(InvalidRequirement, match=r"missing\.txt"):
         PluginEnvironment(tmp_path, None, PackageManager.PIP).install_requirements(tmp_path / "missing.txt")
+
+
+def test_bad_requirements_are_the_callers_mistake(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequirement, match="no package was named") as refusal:
+        PluginEnvironment(tmp_path, None, PackageManager.PIP).install_packages([])
+    assert refusal.value.status == 400
