@@ -23,7 +23,7 @@ from headrace.api.services import Services, run_in
 from headrace.processing.plugin_test import TestResult, TestSubject
 from headrace.processing.run import RequestCall
 from headrace.processing.settings import TriggerSettings
-from headrace.processing.specs import parse_spec
+from headrace.processing.specs import TriggerKind, parse_spec
 
 _TRIGGER: Final = "/api/v3/configure/processing_engine_trigger"
 _ENVIRONMENT: Final = "/api/v3/configure/plugin_environment"
@@ -31,6 +31,14 @@ _TEST: Final = "/api/v3/plugin_test"
 
 Database = Annotated[str, Query(alias="db", description="Database of the trigger.")]
 TriggerName = Annotated[str, Query(alias="trigger_name")]
+
+
+_PLUGIN_TYPES: Final[Mapping[TriggerKind, str]] = {
+    TriggerKind.WAL: "WalRows",
+    TriggerKind.SCHEDULE: "Schedule",
+    TriggerKind.REQUEST: "Request",
+}
+"""As InfluxDB 3 names them in its refusals."""
 
 
 def processing_routes(services: Services) -> APIRouter:
@@ -41,9 +49,10 @@ def processing_routes(services: Services) -> APIRouter:
 
     @router.post(_TRIGGER, response_class=Response, summary="Create a trigger")
     def create_trigger(body: CreateTriggerBody) -> Response:
-        kind = parse_spec(body.trigger_specification).kind.value
-        if allowed and kind not in allowed:
-            raise InvalidRequest(f"invalid request: server is configured to reject {kind} plugin triggers")
+        kind = parse_spec(body.trigger_specification).kind
+        if allowed and kind.value not in allowed:
+            refused = _PLUGIN_TYPES[kind]
+            raise InvalidRequest(f"invalid request: server is configured to reject {refused} plugin triggers")
         engine.create_trigger(
             body.db,
             body.trigger_name,

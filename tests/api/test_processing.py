@@ -245,7 +245,7 @@ def test_kinds_of_triggers_can_be_forbidden(tmp_path: Path) -> None:
         answer = server.request("POST", TRIGGER, json=body)
         assert (answer.status_code, answer.text) == (
             400,
-            "invalid request: server is configured to reject schedule plugin triggers",
+            "invalid request: server is configured to reject Schedule plugin triggers",
         )
         packages = {"packages": ["tablib"]}
         answer = server.request("POST", "/api/v3/configure/plugin_environment/install_packages", json=packages)
