@@ -22,6 +22,7 @@ from typing import Final
 
 import uvicorn
 import uvloop
+from headrace.api.allocator import keep_memory
 from headrace.api.app import build_app
 from headrace.api.gateway import Application
 from headrace.api.kernels import prepare_kernels
@@ -50,6 +51,7 @@ def run(settings: ServerSettings) -> int:
         for remark in settings.remarks:
             logger.warning("%s", remark)
         logger.info("headrace %s is starting as node %s", RELEASE, settings.node_id)
+        keep_memory()
         prepare_kernels()
         with contextlib.ExitStack() as closing:
             listener = closing.enter_context(_bind("--http-bind", settings.http_bind))
