@@ -135,8 +135,8 @@ class ProcessingEngine:
     ) -> Trigger:
         """Create a trigger and, unless ``disabled``, start it.
 
-        Raises InvalidTriggerSpec, PluginNotFound, PluginPathRefused, PluginFetchFailed, RequestPathTaken, and
-        the catalog's errors (a database that is missing, a name that is taken or not allowed).
+        Raises InvalidTriggerSpec, PluginNotFound, PluginPathRefused, PluginFetchFailed, RepositoryPathRefused,
+        RequestPathTaken, and the catalog's errors (a database that is missing, a name that is taken or not allowed).
         """
         parsed = parse_spec(spec)
         self._check_plugin(plugin_path)

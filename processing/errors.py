@@ -87,6 +87,12 @@ class PluginFetchFailed(ProcessingError):
     status: ClassVar[int] = 502
 
 
+class RepositoryPathRefused(ProcessingError):
+    """A ``gh:`` path that is none inside the plugin repository."""
+
+    status: ClassVar[int] = 400
+
+
 class PluginInstallationDisabled(ProcessingError):
     """Uploads and ``gh:`` plugins are switched off (``--plugin-dir-only``)."""
 
@@ -145,6 +151,10 @@ class PluginRaised(RunFailed):
 
 class PluginLoadFailed(PluginRaised):
     """The plugin could not be imported."""
+
+
+class PluginUnavailable(PluginLoadFailed):
+    """The plugin could not be found or fetched: nothing of it has run, and another try may find it."""
 
 
 class MissingEntryPoint(RunFailed):

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 import httpx
-from headrace.processing.errors import PluginFetchFailed
+from headrace.processing.errors import PluginFetchFailed, RepositoryPathRefused
 
 PREFIX: Final = "gh:"
 DEFAULT_REPOSITORY: Final = "https://raw.githubusercontent.com/influxdata/influxdb3_plugins/main/"
@@ -22,7 +22,7 @@ _TIMEOUT: Final = httpx.Timeout(10.0, read=20.0)
 def plugin_url(path: str, repository: str | None) -> str:
     """The address of ``gh:path``.
 
-    Raises PluginFetchFailed if the path tries to leave the repository or the repository is not HTTP.
+    Raises RepositoryPathRefused if the path tries to leave the repository, PluginFetchFailed if that is not HTTP.
     """
     base = repository or DEFAULT_REPOSITORY
     if urlsplit(base).scheme not in ("http", "https"):
@@ -30,12 +30,12 @@ def plugin_url(path: str, repository: str | None) -> str:
     name = path.removeprefix(PREFIX)
     parts = name.split("/")
     if not name or name.startswith("/") or ".." in parts or any(ord(letter) < 32 for letter in name):
-        raise PluginFetchFailed(f"{path!r} is not a path inside the plugin repository")
+        raise RepositoryPathRefused(f"{path!r} is not a path inside the plugin repository")
     return f"{base.rstrip('/')}/{quote(name)}"
 
 
 def fetch_plugin(path: str, repository: str | None) -> str:
-    """The source of ``gh:path``. Raises PluginFetchFailed with the address and what went wrong."""
+    """The source of ``gh:path``. Raises PluginFetchFailed, with address and what went wrong, RepositoryPathRefused."""
     url = plugin_url(path, repository)
     body = bytearray()
     try:

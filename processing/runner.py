@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headrace.processing.errors import PluginLoadFailed, ProcessingError, RunCancelled, RunFailed
+from headrace.processing.errors import PluginUnavailable, ProcessingError, RunCancelled, RunFailed
 from headrace.processing.journal import Journal, LogLine, RunRecord
 from headrace.processing.run import LogLevel, RequestCall, RunOutcome, RunRequest, ScheduledCall, WalCall
 from headrace.processing.settings import EngineSettings
@@ -107,7 +107,7 @@ class Runner:
             with self._pool.worker() as worker:
                 outcome = worker.run(request)
         except ProcessingError as error:  # the plugin could not be found or fetched
-            failed = error if isinstance(error, RunFailed) else PluginLoadFailed(error.message)
+            failed = error if isinstance(error, RunFailed) else PluginUnavailable(error.message)
             outcome = RunOutcome(failed, started_ns=started)
         self._set_state("idle")
         self._record(outcome)

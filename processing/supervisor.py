@@ -25,6 +25,7 @@ from headrace.processing.errors import (
     PluginNotFound,
     PluginPathRefused,
     PluginRaised,
+    PluginUnavailable,
     RunCancelled,
     RunFailed,
     TimeLimitExceeded,
@@ -257,7 +258,7 @@ class Worker:
             return _Identity(interpreter, entry, source_state(self.spec.plugin_dir, entry))
         except (PluginNotFound, PluginPathRefused) as error:
             self._discard(politely=True)
-            raise PluginLoadFailed(error.message) from error
+            raise PluginUnavailable(error.message) from error
 
     def _discard(self, *, politely: bool = False) -> None:
         with self._state:

@@ -7,6 +7,9 @@ what is not done is read again after the restart.
 With ``run_asynchronous`` several batches are processed at once, by workers of their own, but committed in the
 order of the log: so the cursor never passes a batch that is not done, and exactly-once holds as before.
 
+A run that could not begin because the plugin was not to be had is no failed run: it is tried again until it can,
+unless the trigger is to be disabled by any error.
+
 Frames without rows for the trigger move its position only; the store writes that down when it persists.
 """
 
@@ -21,7 +24,7 @@ from threading import Thread
 from typing import Final
 
 import pyarrow as pa
-from headrace.processing.errors import RunCancelled
+from headrace.processing.errors import PluginUnavailable, RunCancelled
 from headrace.processing.run import RunOutcome, WalCall
 from headrace.processing.runner import Runner, RunnerContext
 from headrace.processing.settings import ErrorBehavior
@@ -172,7 +175,7 @@ class WalRunner(Runner):
             if behavior is ErrorBehavior.DISABLE:
                 self._context.disable(self.trigger, error.message)
                 return False
-            if behavior is ErrorBehavior.RETRY:
+            if behavior is ErrorBehavior.RETRY or isinstance(error, PluginUnavailable):
                 if not self._pause(batch.attempt):
                     return False
                 batch.attempt += 1

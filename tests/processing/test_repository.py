@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from headrace.processing.errors import PluginFetchFailed
+from headrace.processing.errors import PluginFetchFailed, RepositoryPathRefused
 from headrace.processing.repository import DEFAULT_REPOSITORY, MAX_SOURCE_BYTES, fetch_plugin, plugin_url
 
 SOURCE = "def process_request(local, query, headers, body, args=None):\n    return 'è'\n"
@@ -71,8 +71,9 @@ def test_a_plugin_that_is_too_large_or_not_text_is_refused(repository: str) -> N
 
 @pytest.mark.parametrize("path", ["gh:", "gh:/etc/passwd", "gh:../other.py", "gh:a/../../b.py", "gh:a\nb.py"])
 def test_a_path_that_leaves_the_repository_is_refused_before_anything_is_sent(path: str) -> None:
-    with pytest.raises(PluginFetchFailed, match="not a path inside"):
+    with pytest.raises(RepositoryPathRefused, match="not a path inside") as refusal:
         plugin_url(path, "http://127.0.0.1:1")
+    assert refusal.value.status == 400
 
 
 def test_only_http_repositories_are_read() -> None:

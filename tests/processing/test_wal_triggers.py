@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import textwrap
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
 import pytest
+from headrace.processing.settings import EngineSettings
 
 from tests.processing.engine_lab import EngineLab
 
@@ -124,6 +133,51 @@ def test_retry_repeats_the_same_rows_until_the_plugin_is_mended(lab: EngineLab) 
     lab.plugin("mend.py", COPY)
     lab.until(lambda: lab.count("copy") == 10)
     assert [row["n"] for row in lab.rows("SELECT n FROM copy ORDER BY time")] == list(range(10))
+
+
+class _Files(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def _repository(directory: Path, port: int = 0) -> Iterator[int]:
+    """A plugin repository that answers inside the block; gives its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", port), functools.partial(_Files, directory=str(directory)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_rows_wait_for_a_plugin_whose_repository_does_not_answer_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / "copy.py").write_text(textwrap.dedent(COPY))
+    with _repository(tmp_path) as port:
+        lab = EngineLab(tmp_path / "lab", EngineSettings(plugin_repo=f"http://127.0.0.1:{port}"))
+        lab.write("seen v=0 1")
+        lab.trigger("gh:copy.py", "table:numbers")
+    try:
+        lab.restart()
+        _write_numbers(lab, 0, 5)
+        lab.until(lambda: sum("error getting plugin" in line for line in lab.logs()) >= 2)
+        _write_numbers(lab, 5, 10)
+        with _repository(tmp_path, port):
+            lab.until(lambda: lab.count("copy") == 10)
+    finally:
+        lab.close()
+
+
+def test_rows_wait_for_a_plugin_whose_file_is_gone(lab: EngineLab) -> None:
+    lab.trigger(lab.plugin("copy.py", COPY), "table:numbers")
+    (lab.plugin_dir / "copy.py").unlink()
+    _write_numbers(lab, 0, 5)
+    lab.until(lambda: any("was not found" in line for line in lab.logs()))
+    lab.plugin("copy.py", COPY)
+    lab.until(lambda: lab.count("copy") == 5)
 
 
 def test_disable_stops_before_the_failed_rows_and_loses_none(lab: EngineLab) -> None:
