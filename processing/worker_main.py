@@ -49,7 +49,12 @@ def main(descriptor: int, server_pid: int) -> None:
     os.register_at_fork(after_in_child=connection.close)
     faulthandler.enable()
     builtins.LineBuilder = LineBuilder  # type: ignore[attr-defined]
-    link = Link(Channel(connection, max_payload=_NO_BOUND), Cancellation())
+    cancellation = Cancellation()
+    # Blocked since before the interpreter started. Who was cancelled by now has nothing to clean up.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if cancellation.requested:
+        _leave_at_once(0)
+    link = Link(Channel(connection, max_payload=_NO_BOUND), cancellation)
     try:
         _Worker(link).serve()
     except PeerGone:

@@ -35,7 +35,14 @@ PLUGIN_TOKEN: Final = "INFLUXDB3_AUTH_TOKEN"
 _PROTOCOL_SLACK: Final = 1 << 20
 _EXIT_S: Final = 5.0
 
-_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="headrace-worker-start")
+# A child has the signal mask of the thread that starts it: SIGINT waits until the worker can take it, instead of
+# ending the interpreter, half started, with a traceback that nobody can do anything about.
+_starter = ThreadPoolExecutor(
+    max_workers=1,
+    thread_name_prefix="headrace-worker-start",
+    initializer=signal.pthread_sigmask,
+    initargs=(signal.SIG_BLOCK, {signal.SIGINT}),
+)
 
 
 class WorkerProcess:

@@ -533,6 +533,21 @@ def test_cancelling_interrupts_the_plugin_and_refuses_later_runs(workshop: Works
     assert worker.pid is None
 
 
+def test_cancelling_a_worker_that_is_starting_is_quiet(workshop: Workshop) -> None:
+    workshop.write("def process_scheduled_call(local, call_time, args=None): pass")
+    for attempt in range(8):
+        worker = workshop.worker(SCHEDULE)
+        outcomes: list[RunOutcome] = []
+        run = threading.Thread(target=lambda: outcomes.append(worker.run(on_schedule())))  # noqa: B023  joined below
+        run.start()
+        wait_for(lambda: worker.pid is not None)  # noqa: B023
+        time.sleep(attempt * 0.005)  # each time at another moment of its start
+        worker.cancel()
+        run.join()
+        assert outcomes[0].error is None or isinstance(outcomes[0].error, RunCancelled)
+    assert workshop.services.logged == []
+
+
 def test_cancelling_during_a_query_waits_for_its_answer_and_no_longer(workshop: Workshop) -> None:
     release = threading.Event()
     query = workshop.services.query
