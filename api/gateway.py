@@ -77,14 +77,7 @@ class Gateway:
         except HeadraceError as error:
             status = await self._refuse(scope, error, answer)
         except Exception as error:
-            if isinstance(error.__cause__, ClientGone):
-                # What Starlette makes of an error once the answer is under way.
-                status = _CLIENT_GONE
-            else:
-                logger.exception("%s %s failed", scope["method"], scope["path"][:_LOGGED_PATH])
-                if answer.status is not None:
-                    raise  # the answer is under way: breaking off the connection is all that is left to say
-                status = await _send(_INTERNAL_ERROR, answer)
+            status = await self._fail(scope, error, answer)
         self._metrics.note_request(scope["method"], scope["path"], status, time.perf_counter() - started)
 
     async def _answer(self, scope: Scope, receive: Receive, send: _Answer) -> int:
@@ -117,19 +110,36 @@ class Gateway:
                 rendered = render(error, as_json=True if path == WriteApi.V1.value else None)
         return await _send(rendered, send)
 
+    async def _fail(self, scope: Scope, error: Exception, send: _Answer) -> int:
+        """Log what nobody expected, once, and see that it is answered."""
+        if isinstance(error.__cause__, ClientGone):
+            # What Starlette makes of an error once the answer is under way.
+            return _CLIENT_GONE
+        request = f"{scope['method']} {scope['path'][:_LOGGED_PATH]}"
+        if send.status is not None and not send.complete:
+            # Breaking off the connection is all that is left to say; uvicorn does that, and logs the error.
+            error.add_note(f"while {request!r} was being answered")
+            raise error
+        logger.error("%s failed", request, exc_info=error)
+        # Starlette raises an error again when it has answered it.
+        return await _send(_INTERNAL_ERROR, send) if send.status is None else send.status
+
 
 class _Answer:
-    """ASGI's ``send`` that remembers the status it has sent."""
+    """ASGI's ``send`` that remembers the status it has sent, and whether that was the whole answer."""
 
-    __slots__ = ("_send", "status")
+    __slots__ = ("_send", "complete", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status: int | None = None
+        self.complete = False
 
     def __call__(self, message: Any) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+        elif message["type"] == "http.response.body":
+            self.complete = not message.get("more_body", False)
         return self._send(message)
 
 
