@@ -291,7 +291,7 @@ def _decode(data: bytes, name: object, *, newest: bool) -> _Base | _Step | None:
         return None
     try:
         header = msgspec.json.decode(first, type=_Header)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         if newest and b"\n" not in data:
             return None
         raise ManifestDamaged(f"{name}: not a manifest object: {error}") from error
@@ -305,7 +305,7 @@ def _decode(data: bytes, name: object, *, newest: bool) -> _Base | _Step | None:
         raise ManifestDamaged(f"{name}: the content fails its CRC")
     try:
         return _decoder.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ManifestDamaged(f"{name}: {error}") from error
 
 
