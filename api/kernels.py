@@ -34,6 +34,4 @@ def prepare_kernels() -> None:
         logger.info("compiled what the server needs, once for this machine; starting")
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execve(
-            sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, _BEGUN_AGAIN: str(os.getpid())}
-        )
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, _BEGUN_AGAIN: str(os.getpid())})
