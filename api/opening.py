@@ -87,6 +87,7 @@ def store_settings(settings: ServerSettings) -> StoreSettings:
         persist_age=settings.persist_interval,
         buffer_limit_bytes=settings.write_buffer_limit,
         wal_retention_bytes=settings.wal_retention_size,
+        disk_reserve_bytes=settings.disk_reserve,
         retention_interval=settings.retention_check_interval,
     )
 

@@ -327,6 +327,15 @@ class ServerSettings:
             metavar="SIZE",
         )
     )
+    disk_reserve: int | None = field(
+        metadata=setting(
+            "Write-ahead log",
+            "Free space on the data's disk that is kept for moving rows to Parquet files: while less is free, writes "
+            "get 503. Default: 256mb, or 5 % of the disk if that is less.",
+            parse=parse_bytes,
+            metavar="SIZE",
+        )
+    )
     wal_salvage: bool = field(
         metadata=setting(
             "Write-ahead log", "Start although the log is damaged: skip what cannot be read, and report it.", flag=True

@@ -18,6 +18,7 @@ from headrace.processing.run import LogLevel, RequestCall, RunOutcome, RunReques
 from headrace.processing.settings import EngineSettings
 from headrace.processing.trigger import Trigger, TriggerStatus
 from headrace.processing.worker_pool import WorkerPool
+from headrace.storage.errors import BufferFull, DiskFull
 from headrace.storage.ingest import WritePart
 from headrace.storage.names import check_database_name
 from headrace.storage.store import Store
@@ -119,8 +120,8 @@ class Runner:
     def _commit(self, writes: Sequence[WritePart], cursor: CursorMove | None, *, sync: bool = True) -> None:
         """Store what a run wrote and where its trigger stands now, as one frame.
 
-        Lines that cannot be stored are logged and left out. Waits while the log is full; raises RunCancelled
-        if the trigger is stopped or the log closed before the frame is durable.
+        Lines that cannot be stored are logged and left out. Waits while the log, memory or the disk is full;
+        raises RunCancelled if the trigger is stopped or the log closed before the frame is durable.
         """
         parts = [part for part in writes if self._accepted(part)]
         if not parts and cursor is None:
@@ -135,7 +136,7 @@ class Runner:
                     self.log("ERROR", f"{pending.error_count - _REPORTED_LINES} more lines were not written")
                 pending.future.result()
                 return
-            except WalFull:
+            except (WalFull, BufferFull, DiskFull):
                 if self._stop.wait(pause):
                     raise RunCancelled("the trigger was stopped before its writes were stored") from None
                 pause = min(2 * pause, _LONGEST_PAUSE)

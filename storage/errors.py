@@ -130,6 +130,12 @@ class BufferFull(StorageError):
     status: ClassVar[int] = 503
 
 
+class DiskFull(StorageError):
+    """What is free on the disk is kept for moving rows to files; retry when there is more."""
+
+    status: ClassVar[int] = 503
+
+
 class StoreLocked(StorageError):
     """Another process has the store open."""
 

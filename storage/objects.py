@@ -61,7 +61,7 @@ class Objects:
         except AlreadyExistsError as error:
             raise ManifestConflict(f"{target} exists already: another process writes to the same place") from error
         except BaseError as error:
-            raise OSError(f"{target} cannot be written: {error}") from error
+            raise OSError(f"{target} cannot be written: {_reason(error)}") from error
 
     def _make_directory(self, directory: Path) -> None:
         """Make a directory that is still there after a power cut."""
@@ -92,7 +92,7 @@ class Objects:
         except FileNotFoundError:
             raise
         except BaseError as error:
-            raise OSError(f"{self.root / path} cannot be read: {error}") from error
+            raise OSError(f"{self.root / path} cannot be read: {_reason(error)}") from error
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Paths and sizes of all objects below ``prefix``."""
@@ -147,6 +147,11 @@ class Draft:
         for path in self._paths:
             with contextlib.suppress(OSError):
                 self._objects.delete(path)
+
+
+def _reason(error: BaseError) -> str:
+    """What obstore says is wrong, without the dump of its own structures that follows."""
+    return str(error).partition("\n")[0]
 
 
 def _sync(path: Path) -> None:

@@ -14,6 +14,7 @@ from headrace.storage.buffer import Buffer, TablePin
 from headrace.storage.catalog import Catalog
 from headrace.storage.catalog_info import TableInfo
 from headrace.storage.catalog_records import decode_record
+from headrace.storage.disk_space import DiskSpace
 from headrace.storage.errors import ManifestConflict
 from headrace.storage.ingest import Ingest, LinesPart, PendingWrite
 from headrace.storage.keeper import FileKeeper
@@ -60,6 +61,7 @@ class Store:
             self.catalog = Catalog.from_state(state.catalog, settings.limits)
         self.catalog.apply_all([decode_record(record) for record in state.records])
         self._budget = MemoryBudget(settings.buffer_limit_bytes)
+        self._disk = DiskSpace(directory.node, settings.disk_reserve_bytes)
         self._buffer = Buffer(self._budget, sequence=state.persisted_sequence)
         self._buffer.load(state.files, state.cursors)
         self._pins: dict[int, int] = {}
@@ -116,7 +118,7 @@ class Store:
         try:
             self.persist()
         except Exception as error:
-            logger.exception("rows stay in the write-ahead log, to be replayed at the next start: %s", error)
+            _log_failure("rows stay in the write-ahead log, to be replayed at the next start", error)
         self.wal.close()
         self._directory.close()
 
@@ -142,7 +144,11 @@ class Store:
         return pending
 
     def _admit(self, size: int, timeout: float | None = None) -> None:
-        """Let a write wait while memory is full: not longer than it wants, and not at all if that cannot help."""
+        """Let a write wait while memory is full: not longer than it wants, and not at all if that cannot help.
+
+        Raises BufferFull, DiskFull.
+        """
+        self._disk.admit(size)
         longest = self.settings.buffer_wait if self._failure is None else 0.0
         self._budget.wait_for_room(longest if timeout is None else min(timeout, longest), self._failure)
 
@@ -247,6 +253,7 @@ class Store:
         self._failure = None
         if sequence is not None:
             trim_wal(self.wal, self._directory.wal, sequence, self.wal_holds(), self.settings.wal_retention_bytes)
+            self._disk.look()
 
     def compact(self) -> int:
         """Put small files together until nothing is left to do; gives the number of times that was done."""
@@ -258,6 +265,13 @@ class Store:
         settings, buffer = self.settings, self._buffer
         full = buffer.wal_bytes >= settings.persist_wal_bytes or buffer.bytes >= settings.persist_buffer_bytes
         return full and buffer.sequence > self.persisted_sequence
+
+    def _is_old(self) -> bool:
+        return self._buffer.age >= self.settings.persist_age
+
+    def _is_in_the_way(self) -> bool:
+        """Whether the disk is short of room that the log of unpersisted rows may take."""
+        return self._buffer.bytes > 0 and self._buffer.sequence > self.persisted_sequence and self._disk.is_short()
 
     def _start(self) -> list[threading.Thread]:
         work = {
@@ -281,14 +295,14 @@ class Store:
             except ManifestConflict as error:
                 logger.critical("%s stops: %s", name, error)
                 return
-            except Exception:
-                logger.exception("%s failed and will be tried again", name)
+            except Exception as error:
+                _log_failure(f"{name} failed and will be tried again", error)
                 self._closing.wait(self.settings.retry_pause)
 
     def _persist_if_due(self) -> None:
         self._nudge.wait(_TICK)
         self._nudge.clear()
-        if not self._closing.is_set() and (self._is_full() or self._buffer.age >= self.settings.persist_age):
+        if not self._closing.is_set() and (self._is_full() or self._is_old() or self._is_in_the_way()):
             self.persist()
 
     def _tidy(self) -> None:
@@ -304,3 +318,8 @@ class Store:
             self._keeper.compact(lambda: self._closing.is_set() or self._is_full())
             self._compacted_at = time.monotonic()
         self._keeper.sweep()
+
+
+def _log_failure(what: str, error: Exception) -> None:
+    """One line for what a disk may do; where nobody knows what happened, the traceback too."""
+    logger.error("%s: %s", what, error, exc_info=None if isinstance(error, OSError) else error)

@@ -52,6 +52,8 @@ class StoreSettings:
     """Rows are refused (503) while those in memory, the ones being persisted included, exceed this."""
     buffer_wait: float = 10.0
     """How long a write waits for room below ``buffer_limit_bytes`` before it is refused."""
+    disk_reserve_bytes: int | None = None
+    """Rows are refused (503) while less is free on the disk. None: 256 MB, or 5 % of the disk if that is less."""
     retry_pause: float = 5.0
     """After a failed persist or compaction, time until the next attempt."""
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import os
 import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from headrace.processing.settings import EngineSettings
+from headrace.storage.errors import DiskFull
 
 from tests.processing.engine_lab import EngineLab
 
@@ -227,6 +230,36 @@ def test_lines_that_cannot_be_stored_are_logged_and_lose_no_others(lab: EngineLa
     assert lab.rows("SELECT f FROM out", "other") == [{"f": 4.0}]
     assert any("was not written" in line for line in lab.logs())
     assert any("bad name!" in line for line in lab.logs())
+
+
+def test_what_a_run_wrote_waits_while_the_disk_is_full(lab: EngineLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = lab.plugin(
+        "wait.py",
+        """
+        import os, time
+        def process_writes(influxdb3_local, table_batches, args=None):
+            while not os.path.exists("go"):
+                time.sleep(0.01)
+            influxdb3_local.write(LineBuilder("out").int64_field("n", 1))
+        """,
+    )
+    lab.trigger(plugin, "table:numbers")
+    _write_numbers(lab, 0, 1)
+    with monkeypatch.context() as full:
+        full.setattr(os, "statvfs", lambda _: SimpleNamespace(f_frsize=4096, f_blocks=1 << 20, f_bavail=0))
+        lab.until(lambda: _is_refused(lab, "seen v=1 2"))
+        (lab.plugin_dir / "go").touch()
+        lab.until(lambda: lab.engine.statuses()[0].runs == 1)
+        assert lab.count("out") == 0
+    lab.until(lambda: lab.count("out") == 1)
+
+
+def _is_refused(lab: EngineLab, lines: str) -> bool:
+    try:
+        lab.write(lines)
+    except DiskFull:
+        return True
+    return False
 
 
 def test_columns_go_in_and_out_without_rows(lab: EngineLab) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shutil
+import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from headrace.storage import admin
-from headrace.storage.errors import BufferFull, DatabaseNotFound, StorageError, StoreLocked
+from headrace.storage.errors import BufferFull, DatabaseNotFound, DiskFull, StorageError, StoreLocked
 from headrace.storage.store import Store
 from headrace.storage.store_settings import ObjectStoreKind, StoreSettings
 from headrace.wal.entry import HERE, CursorMove
@@ -33,6 +37,19 @@ DB = "db"
 def store(tmp_path: Path) -> Any:
     with Store.open(settings(tmp_path)) as store:
         yield store
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 32 MB, where this process may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    mounted = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=32m", "tmpfs", disk], capture_output=True)
+    if not mounted or mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
 
 
 def put(store: Store, lines: bytes) -> None:
@@ -323,6 +340,49 @@ def test_writes_are_refused_while_memory_is_full_and_taken_again_after(tmp_path:
             put(store, b"cpu x=1 2")
         store.persist()
         put(store, b"cpu x=1 99999")
+
+
+def test_writes_are_refused_while_the_disk_is_short_and_what_there_is_stays_readable(tmp_path: Path) -> None:
+    with Store.open(settings(tmp_path, disk_reserve_bytes=0)) as store:
+        put(store, b"cpu x=1 1")
+        before = rows(store)
+    with Store.open(settings(tmp_path, disk_reserve_bytes=1 << 62)) as store:
+        with pytest.raises(DiskFull, match="disk of the data directory is full"):
+            put(store, b"cpu x=1 2")
+        assert rows(store) == before
+        admin.create_database(store.ingest, "other")
+
+
+def test_a_log_that_fills_the_disk_leaves_room_for_the_persist_that_frees_it(small_disk: Path) -> None:
+    log = WalSettings(preallocate=False, segment_bytes=1 << 20)
+    with Store.open(settings(small_disk, wal=log, persist_wal_bytes=1 << 40)) as store:
+        body = "\n".join(f"cpu,host=a x={n}i {n}" for n in range(10_000)).encode()
+        refused = 0
+        for _ in range(400):  # four times as much as the disk takes
+            try:
+                put(store, body)
+            except DiskFull:
+                refused += 1
+                wait_for(lambda: store.persisted_sequence > 0 and store.buffer_bytes == 0)
+        assert refused
+        assert store.persist_failure is None
+
+
+def test_a_persist_that_the_disk_refuses_is_one_line_in_the_log(
+    small_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = WalSettings(preallocate=False)
+    with Store.open(settings(small_disk, wal=log, persist_age=0.01, disk_reserve_bytes=0, retry_pause=0.01)) as store:
+        filler = small_disk / "filler"
+        space = os.statvfs(small_disk)
+        filler.write_bytes(b"x" * (space.f_bavail * space.f_frsize - (64 << 10)))
+        put(store, "\n".join(f'cpu s="{random.randbytes(500).hex()}" {n}' for n in range(50)).encode())
+        wait_for(lambda: "persist failed" in caplog.text)
+        filler.unlink()
+        wait_for(lambda: store.persisted_sequence == 1)
+    failures = [record for record in caplog.records if "persist failed" in record.getMessage()]
+    assert all("\n" not in record.getMessage() and record.exc_info is None for record in failures)
+    assert "No space left on device" in failures[0].getMessage()
 
 
 def test_a_write_that_passes_the_threshold_is_persisted_by_itself(tmp_path: Path) -> None:
