@@ -31,9 +31,10 @@ def size(text: str) -> int:
 
 def positive(text: str) -> int:
     """A whole number of at least one."""
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"invalid value '{text}': value must be a whole number of at least 1")
-    return int(text)
+    number = count(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError(f"invalid value '{text}': value must be at least 1")
+    return number
 
 
 def count(text: str) -> int:

@@ -129,4 +129,4 @@ def test_a_second_argument_is_refused(run):
 def test_a_request_size_is_a_number_of_at_least_one(run, size):
     outcome = run("write", "-d", "home", f"--max-request-size={size}", LINE)
     assert outcome.code == 2
-    assert "value must be a whole number of at least 1" in outcome.err
+    assert "value must be at least 1" in outcome.err
