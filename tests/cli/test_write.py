@@ -125,8 +125,8 @@ def test_a_second_argument_is_refused(run):
     assert "unexpected argument 'usage=0.5' found" in outcome.err
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "ten"])
-def test_a_request_size_is_a_number_of_at_least_one(run, size):
+@pytest.mark.parametrize(("size", "wrong"), [("0", "at least 1"), ("-1", "a whole number"), ("ten", "a whole number")])
+def test_a_request_size_is_a_number_of_at_least_one(run, size, wrong):
     outcome = run("write", "-d", "home", f"--max-request-size={size}", LINE)
     assert outcome.code == 2
-    assert "value must be at least 1" in outcome.err
+    assert f"value must be {wrong}" in outcome.err
