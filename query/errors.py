@@ -39,6 +39,12 @@ class InvalidFormat(QueryError):
     status: ClassVar[int] = 400
 
 
+class ResultTooLarge(QueryError):
+    """One row of the result is too large to be written as a whole."""
+
+    status: ClassVar[int] = 400
+
+
 class UnsupportedQuery(QueryError):
     """The statement is right, but asks for something that is not implemented."""
 

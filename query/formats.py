@@ -9,10 +9,9 @@ from typing import Final
 import pyarrow as pa
 from headrace.query import csv_format, json_format, parquet_format, pretty_format
 from headrace.query.errors import InvalidFormat
+from headrace.query.pieces import in_pieces
 from headrace.query.result import QueryResult
 from headrace.storage.suggest import did_you_mean
-
-_ROWS_A_CHUNK: Final = 8_192
 
 
 class ResultFormat(StrEnum):
@@ -73,7 +72,7 @@ def encode(result: QueryResult, format_: ResultFormat) -> Iterator[bytes]:
 
 def encode_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, format_: ResultFormat) -> Iterator[bytes]:
     """The body of batches that come from elsewhere."""
-    return _body(_small(batches), schema, format_)
+    return _body(in_pieces(batches), schema, format_)
 
 
 def _body(batches: Iterable[pa.RecordBatch], schema: pa.Schema, format_: ResultFormat) -> Iterator[bytes]:
@@ -88,10 +87,3 @@ def _body(batches: Iterable[pa.RecordBatch], schema: pa.Schema, format_: ResultF
             return pretty_format.encode_pretty(batches, schema)
         case ResultFormat.PARQUET:
             return parquet_format.encode_parquet(batches, schema)
-
-
-def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The batches in pieces of bounded size: those in memory may be large."""
-    for batch in batches:
-        for start in range(0, max(1, batch.num_rows), _ROWS_A_CHUNK):
-            yield batch.slice(start, _ROWS_A_CHUNK)
