@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 from datafusion import DataFrame, SessionContext
-from headrace.query import guard
+from headrace.query import growth, guard
 from headrace.query.bounds import EVERYTHING, Bounds
 from headrace.query.catalog_tables import CatalogTables
 from headrace.query.engine_tables import (
@@ -28,6 +28,7 @@ from headrace.query.engine_tables import (
 from headrace.query.errors import QueryClosed, QueryTimeout, StatementTooLarge, TooManyQueries
 from headrace.query.failures import translate
 from headrace.query.file_cache import FileCache
+from headrace.query.growth import BATCH_ROWS
 from headrace.query.memory_ranges import MemoryRanges
 from headrace.query.parameters import BoundStatement, bind
 from headrace.query.plan_reader import PlanReading, TableKey, read_plan
@@ -69,7 +70,7 @@ class QueryEngine:
         self._planning = PlanningSessions(self._sessions, self._system_tables)
         self._memory_ranges = MemoryRanges()
         self._file_cache = FileCache(self._data_root, self._settings.file_cache_bytes)
-        self._loop = EngineLoop()
+        self._loop = EngineLoop(self._settings.limit_bytes)
         self._permits = threading.BoundedSemaphore(self._settings.concurrent_queries)
         CatalogTables(store).register(self._system_tables)
         self._system_tables.register("queries", QUERIES, self._log.table)
@@ -105,6 +106,7 @@ class QueryEngine:
         try:
             tokens = tokenize(statement)
             guard.check(tokens)
+            batch_rows = growth.batch_rows(tokens)
             if [token.word for token in tokens if token.text != ";"] == ["SHOW", "TABLES"]:
                 statement, tokens = _SHOW_TABLES, tokenize(_SHOW_TABLES)
             bound = bind(statement, tokens, params)
@@ -118,7 +120,7 @@ class QueryEngine:
         record.permitted()
         permit = _Permit(self._permits, record)
         try:
-            return self._run(self._store.snapshot(database), bound, tokens, permit, self._budget(timeout_s))
+            return self._run(self._store.snapshot(database), bound, tokens, batch_rows, permit, self._budget(timeout_s))
         except BaseException:
             permit.give_back("fail")
             raise
@@ -132,6 +134,7 @@ class QueryEngine:
         snapshot: DatabaseSnapshot,
         statement: BoundStatement,
         tokens: Sequence[Token],
+        batch_rows: int,
         permit: _Permit,
         budget_s: float | None,
     ) -> QueryResult:
@@ -154,9 +157,10 @@ class QueryEngine:
                 )
             user = {name: bounds for (schema, name), bounds in reading.scans.items() if _is_user(schema, name, tables)}
             files = 0
-            if user or any(schema == SYSTEM_SCHEMA for schema, _ in reading.scans):
+            if user or batch_rows < BATCH_ROWS or any(schema == SYSTEM_SCHEMA for schema, _ in reading.scans):
                 whole = any(schema == INFORMATION_SCHEMA for schema, _ in reading.scans) or not reading.complete
-                context, files = self._session(snapshot, user, reading.scans, context if whole else None)
+                others = context if whole else None
+                context, files = self._session(snapshot, user, reading.scans, others, batch_rows)
                 frame = _as_planned(_plan(context, statement), planned)
             stream = frame.execute_stream()
         except (KeyboardInterrupt, SystemExit, MemoryError):
@@ -185,9 +189,10 @@ class QueryEngine:
         user: Mapping[str, Bounds],
         scans: Mapping[TableKey, Bounds],
         others: SessionContext | None,
+        batch_rows: int,
     ) -> tuple[SessionContext, int]:
         """A session with the scanned tables, and how many files they have. ``others`` gives the tables around them."""
-        context = self._sessions.new(describing=others is not None)
+        context = self._sessions.new(describing=others is not None, batch_rows=batch_rows)
         catalog = context.catalog(CATALOG)
         user_schema, system_schema = catalog.schema(USER_SCHEMA), catalog.schema(SYSTEM_SCHEMA)
         files = 0

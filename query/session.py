@@ -19,6 +19,7 @@ import pyarrow as pa
 from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext, SQLOptions
 from datafusion.catalog import Schema, Table
 from headrace.query.engine_tables import CATALOG, SYSTEM_SCHEMA, USER_SCHEMA, empty_table
+from headrace.query.growth import BATCH_ROWS
 from headrace.query.parquet_listing import register_data_root
 from headrace.query.settings import QuerySettings
 from headrace.query.system_tables import SystemTables
@@ -63,13 +64,14 @@ class Sessions:
         if settings.spill_directory is not None:
             self._reading = self._reading.with_disk_manager_specified(settings.spill_directory)
 
-    def new(self, *, describing: bool = False) -> SessionContext:
+    def new(self, *, describing: bool = False, batch_rows: int = BATCH_ROWS) -> SessionContext:
         """A session without tables, in which the ``system`` schema exists.
 
         One for statements that may show the engine's settings is ``describing``: the spill directory,
-        which the settings name, is not used in it.
+        which the settings name, is not used in it. ``batch_rows`` bounds the batches that are computed at once.
         """
-        context = SessionContext(self._config, self._describing if describing else self._reading)
+        config = self._config if batch_rows == BATCH_ROWS else copy(self._config).with_batch_size(batch_rows)
+        context = SessionContext(config, self._describing if describing else self._reading)
         for name in _LEAKY_FUNCTIONS:
             context.deregister_udf(name)
         register_data_root(context, self._data_root)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _MEBIBYTE = 1 << 20
 
 
-def _quarter_of_memory() -> int:
-    return max(256 * _MEBIBYTE, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
+_CONTAINER_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+@cache
+def _memory_bytes() -> int:
+    """The machine's memory, or what its container may take."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+            limits.append(int(path.read_text()))
+    return min(limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,9 @@ class QuerySettings:
     """How long the engine may work on one statement, in seconds, without the reader's own time. None: for ever."""
     memory_pool_bytes: int = 0
     """Memory for sorting, grouping and joining, of all queries together; 0 takes a quarter of the machine's."""
+    memory_limit_bytes: int = 0
+    """The process' memory, beyond which running queries are stopped; 0 takes 60 % of the machine's, and at least
+    15 % more than the pool."""
     file_cache_bytes: int = 64 * _MEBIBYTE
     """Memory for small data files that are read often; 0 reads them from disk each time."""
     spill_directory: Path | None = None
@@ -38,7 +52,11 @@ class QuerySettings:
 
     @property
     def pool_bytes(self) -> int:
-        return self.memory_pool_bytes or _quarter_of_memory()
+        return self.memory_pool_bytes or max(256 * _MEBIBYTE, _memory_bytes() // 4)
+
+    @property
+    def limit_bytes(self) -> int:
+        return self.memory_limit_bytes or max(_memory_bytes() * 3 // 5, self.pool_bytes + _memory_bytes() * 3 // 20)
 
     @property
     def partitions(self) -> int:

@@ -9,14 +9,16 @@ a time. Computing goes on in the engine's own threads, without the interpreter's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 import pyarrow as pa
 from datafusion import RecordBatch, RecordBatchStream
 from headrace.query.errors import QueryClosed, QueryTimeout
+from headrace.query.memory_watch import MemoryWatch
 from headrace.wal.errors import HeadraceError
 
 _AHEAD: Final = 4
@@ -24,9 +26,10 @@ _AT_ONCE: Final = 2
 
 
 class EngineLoop:
-    """The thread that waits for the engine. Starts with the first stream."""
+    """The thread that waits for the engine, and watches its memory. Starts with the first stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory_limit_bytes: int) -> None:
+        self.watch = MemoryWatch(memory_limit_bytes)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -86,7 +89,7 @@ class BatchStream(Iterator[pa.RecordBatch]):
         self._failure: HeadraceError | None = None
         self._done = False
         self._loop = loop.running()
-        self._pump = _Pump(source, self._queue, budget_s, translate, ended)
+        self._pump = _Pump(loop.watch, source, self._queue, budget_s, translate, ended)
         self._loop.call_soon_threadsafe(self._pump.start)
 
     def __next__(self) -> pa.RecordBatch:
@@ -142,12 +145,15 @@ class _Pump:
 
     def __init__(
         self,
+        watch: MemoryWatch,
         source: RecordBatchStream,
         queue: SimpleQueue[RecordBatch | HeadraceError | None],
         budget_s: float | None,
         translate: Callable[[BaseException], HeadraceError],
         ended: Callable[[HeadraceError | None], None],
     ) -> None:
+        self.growth = 0.0
+        self._watch = watch
         self._source: RecordBatchStream | None = source
         self._queue = queue
         self._budget_s = budget_s
@@ -155,9 +161,11 @@ class _Pump:
         self._ended: Callable[[HeadraceError | None], None] | None = ended
         self._room = asyncio.Semaphore(_AHEAD)
         self._task: asyncio.Task[None] | None = None
+        self._stopped: HeadraceError = QueryClosed("the query was cancelled")
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._move())
+        self._watch.add(self)
         self._task.add_done_callback(self._finish)  # runs even if the task is cancelled before its first step
 
     def more(self) -> None:
@@ -168,9 +176,18 @@ class _Pump:
         if self._task is not None:
             self._task.cancel()
 
+    def stop(self, error: HeadraceError) -> None:
+        """Cancel, and tell the reader why in the place of what it has not read yet."""
+        self._stopped = error
+        with contextlib.suppress(Empty):
+            while True:
+                self._queue.get_nowait()
+        self.cancel()
+
     def _finish(self, task: asyncio.Task[None]) -> None:
+        self._watch.discard(self)
         if task.cancelled():
-            failure: HeadraceError | None = QueryClosed("the query was cancelled")
+            failure: HeadraceError | None = self._stopped
         elif isinstance(error := task.exception(), TimeoutError):
             failure = QueryTimeout("the query took longer than its time limit and was stopped")
         else:
