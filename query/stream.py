@@ -186,17 +186,27 @@ class _Pump:
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._watch.discard(self)
-        if task.cancelled():
-            failure: HeadraceError | None = self._stopped
-        elif isinstance(error := task.exception(), TimeoutError):
-            failure = QueryTimeout("the query took longer than its time limit and was stopped")
-        else:
-            failure = None if error is None else self._translate(error)
-        self._source = None  # the engine stops when nobody holds the stream
+        failure = self._failure_of(task)
+        self._source = self._task = None  # the engine stops when nobody holds the stream
         ended, self._ended = self._ended, None
         assert ended is not None
         ended(failure)
         self._queue.put(failure)
+
+    def _failure_of(self, task: asyncio.Task[None]) -> HeadraceError | None:
+        try:
+            task.result()
+        except BaseException as error:
+            try:
+                if isinstance(error, asyncio.CancelledError):
+                    return self._stopped
+                if isinstance(error, TimeoutError):
+                    return QueryTimeout("the query took longer than its time limit and was stopped")
+                return self._translate(error)
+            finally:
+                # Its frames hold the stream, and in a circle: the engine would go on until that is collected.
+                error.__traceback__ = error.__cause__ = error.__context__ = None
+        return None
 
     async def _move(self) -> None:
         assert self._source is not None
