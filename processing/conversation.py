@@ -27,6 +27,11 @@ _SLICE_S: Final = 0.25
 _MESSAGE_S: Final = 60.0
 """How long one message may take from its first byte to its last."""
 
+_UNHURRIED_LINES: Final = 100
+"""Lines of a run that are logged as fast as they come; from then on there is a pause after every few."""
+_BREATH_LINES: Final = 10
+_BREATH_S: Final = 0.002
+
 
 class RunLogBook:
     """Hands a run's log lines to the engine, up to the run's bounds, and counts the rest."""
@@ -49,6 +54,8 @@ class RunLogBook:
         self._bytes_left -= len(text)
         self.logged += 1
         self._log(level, text)
+        if self.logged > _UNHURRIED_LINES and self.logged % _BREATH_LINES == 0:
+            time.sleep(_BREATH_S)  # a flood of lines must not keep the interpreter from those who write rows
 
     def finish(self) -> None:
         """Say how many lines are missing, if any are."""

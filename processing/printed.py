@@ -25,6 +25,8 @@ class PrintedOutput:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._lines: list[tuple[LogLevel, str]] = []
+        # Of this run, taken or not: what is beyond is not even cut into lines.
+        self._kept = 0
         self._bytes = 0
         self._dropped = 0
         self._unfinished = [b"", b""]
@@ -32,7 +34,7 @@ class PrintedOutput:
     def feed(self, stream: int, data: bytes) -> None:
         """Take what was read from standard output (0) or standard error (1); ``b""`` is its end."""
         with self._lock:
-            if self._is_full():
+            if self.is_full:
                 self._dropped += data.count(b"\n")
                 self._unfinished[stream] = b""
                 return
@@ -42,26 +44,32 @@ class PrintedOutput:
                 rest = b""
             self._unfinished[stream] = rest
             for line in lines:
-                if self._is_full():
+                if self.is_full:
                     self._dropped += 1
                 else:
                     self._lines.append((STREAMS[stream], line[:MAX_LINE].decode(errors="replace")))
+                    self._kept += 1
                     self._bytes += len(line)
 
     def take(self, *, all_of_it: bool = False) -> tuple[Sequence[tuple[LogLevel, str]], int]:
-        """The whole lines since the last call (and the unfinished ones), and how many more there were."""
+        """The whole lines since the last call, and how many more there were.
+
+        With ``all_of_it``, at the end of a run, the unfinished ones too; then the bounds begin anew.
+        """
         if not self._lines and not self._dropped and not all_of_it:
             return (), 0
         with self._lock:
             lines, self._lines = self._lines, []
             dropped, self._dropped = self._dropped, 0
-            self._bytes = 0
             if all_of_it:
+                self._kept = self._bytes = 0
                 for stream, rest in enumerate(self._unfinished):
                     if rest:
                         lines.append((STREAMS[stream], rest.decode(errors="replace")))
                 self._unfinished = [b"", b""]
             return lines, dropped
 
-    def _is_full(self) -> bool:
-        return len(self._lines) >= self._max_lines or self._bytes >= self._max_bytes
+    @property
+    def is_full(self) -> bool:
+        """Whether more is only counted."""
+        return self._kept >= self._max_lines or self._bytes >= self._max_bytes

@@ -19,10 +19,12 @@ from typing import Final
 from headrace.processing import process_family
 from headrace.processing.errors import MemoryLimitExceeded, ProcessLimitExceeded, RunFailed
 from headrace.processing.process_family import Process
-from headrace.processing.worker_process import WorkerProcess
+from headrace.processing.worker_process import PIPE_BYTES, WorkerProcess
 
 logger = logging.getLogger(__name__)
 
+_FLOOD_PAUSE_S: Final = 0.005
+"""Between two readings of a pipe whose worker prints more than is kept: some 100 MB/s."""
 _BUSY_S: Final = 0.025
 _CALM_S: Final = 0.1
 _TABLE_S: Final = 0.1
@@ -31,8 +33,8 @@ _TABLE_SHARE: Final = 50
 """The process table is read so seldom that it takes no more than one part in this many of the time."""
 _WEIGHING_S: Final = 1.0
 _TASK_JUMP: Final = 32
-_CHUNK: Final = 1 << 16
-_CHUNKS_IN_A_PIPE: Final = 16
+_CHUNK: Final = PIPE_BYTES
+_CHUNKS_IN_A_PIPE: Final = 2
 """Enough for whatever a pipe may hold; no more, should something that got away write on and on."""
 _MIB: Final = 1 << 20
 
@@ -118,6 +120,10 @@ class Watcher:
                     process, stream = key.data
                     if process.pid in self._processes and self._read(process, stream, key.fd) == b"":
                         self._forget(key.fd)
+                flooded = any(key.data[0].printed.is_full for key, _ in ready)
+            if flooded:
+                # Nothing of it is kept any more: there is no hurry, and whoever prints may wait.
+                time.sleep(min(_FLOOD_PAUSE_S, max(0.0, until - time.monotonic())))
 
     def _read(self, process: WorkerProcess, stream: int, descriptor: int) -> bytes | None:
         """Take one chunk; ``b""`` at the end of the stream, None when there is nothing now."""

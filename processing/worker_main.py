@@ -35,8 +35,9 @@ from headrace.processing.writes import OutputLimitReached
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_NICENESS: Final = 5
-"""The server's acks go before plugins when there are not enough cores for both."""
+_NICENESS: Final = 19
+"""The server's acks go before plugins when there are not enough cores for both: beside a plugin that never returns the
+99th percentile of writes is 3 ms, where 5 instead of 19 makes it 150 ms."""
 _NO_BOUND: Final = 1 << 62
 
 

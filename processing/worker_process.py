@@ -8,6 +8,7 @@ child's life (``PR_SET_PDEATHSIG``) to the thread that started it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -33,6 +34,8 @@ _BOOT: Final = str(Path(worker_boot.__file__).resolve())
 _SECRET: Final = re.compile(r"(INFLUXDB3|HEADRACE)_\w*(TOKEN|SECRET|PASSWORD|CREDENTIAL|KEY)\w*", re.IGNORECASE)
 PLUGIN_TOKEN: Final = "INFLUXDB3_AUTH_TOKEN"
 _PROTOCOL_SLACK: Final = 1 << 20
+PIPE_BYTES: Final = 1 << 20
+"""What an output pipe holds: few readings take much in."""
 _EXIT_S: Final = 5.0
 
 # A child has the signal mask of the thread that starts it: SIGINT waits until the worker can take it, instead of
@@ -202,6 +205,7 @@ class WorkerProcess:
             ends: list[int] = []
             for _ in range(2):
                 output, end = os.pipe()
+                _widen(output)
                 on_failure.callback(os.close, output)
                 ends_of_the_child.callback(os.close, end)
                 os.set_blocking(output, False)
@@ -238,3 +242,9 @@ def worker_environment(server: Mapping[str, str], interpreter: Interpreter, plug
     if (home / "pyvenv.cfg").exists():
         environment["VIRTUAL_ENV"] = str(home)
     return environment
+
+
+def _widen(pipe: int) -> None:
+    # Beyond a user's share of pipe memory the kernel refuses; then it is as large as it is.
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -29,7 +29,16 @@ def test_what_is_beyond_the_bounds_is_counted() -> None:
     printed.feed(0, b"5\n6\n")
     assert printed.take() == ([("INFO", "1"), ("INFO", "2")], 4)
     printed.feed(0, b"7\n")
-    assert printed.take() == ([("INFO", "7")], 0)
+    assert printed.take() == ([], 1)
+
+
+def test_the_bounds_are_those_of_a_run() -> None:
+    printed = PrintedOutput(2, 10_000)
+    printed.feed(0, b"1\n2\n3\n")
+    assert printed.is_full
+    assert printed.take(all_of_it=True) == ([("INFO", "1"), ("INFO", "2")], 1)
+    printed.feed(0, b"4\n")
+    assert printed.take() == ([("INFO", "4")], 0)
 
 
 def test_a_line_without_end_is_cut() -> None:
