@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from headrace.storage.kernel import kernel
 
 Int64s = npt.NDArray[np.int64]
 
@@ -69,11 +69,7 @@ def _plan(older: Int64s, valid: npt.NDArray[np.bool_], start: int, at_rows: Call
     return _Plan(at_rows(rows), pa.array(places))
 
 
-def _njit(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_njit
+@kernel
 def _sources(older, valid, start, sources):  # type: ignore[no-untyped-def]
     """The row each new row takes its value from; how many take it from another row."""
     moved = 0

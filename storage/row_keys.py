@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+from headrace.storage.kernel import kernel
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -106,11 +106,7 @@ def _power_of_two(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-def _njit(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_njit
+@kernel
 def _insert(series, times, superseded, slots, start, stop, older):  # type: ignore[no-untyped-def]
     """Enter rows; a slot holds 32 bits of the key's hash above 32 bits of row number. Fills ``older`` unless empty."""
     mask = len(slots) - 1

@@ -6,11 +6,11 @@ series there was before, so their numbers stay.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+from headrace.storage.kernel import kernel
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -78,11 +78,7 @@ class SeriesIndex:
         _fill_slots(self._hashes, self._count, self._slots)
 
 
-def _njit(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_njit
+@kernel
 def _assign(codes, keys, hashes, slots, count, start, out):  # type: ignore[no-untyped-def]
     """Series of the rows from ``start`` on. Stops early, at the row it returns, when a new series finds no room."""
     tags, rows = codes.shape
@@ -122,7 +118,7 @@ def _assign(codes, keys, hashes, slots, count, start, out):  # type: ignore[no-u
     return rows, count
 
 
-@_njit
+@kernel
 def _suspects(series, times, first_times, last_times):  # type: ignore[no-untyped-def]
     found = 0
     for row in range(len(series)):
@@ -137,7 +133,7 @@ def _suspects(series, times, first_times, last_times):  # type: ignore[no-untype
     return found
 
 
-@_njit
+@kernel
 def _fill_slots(hashes, count, slots):  # type: ignore[no-untyped-def]
     mask = len(slots) - 1
     for each in range(count):

@@ -8,13 +8,12 @@ written in time order is sorted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from headrace.storage.kernel import kernel
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -68,11 +67,7 @@ def split_by_group(order: Int64s, groups: Int32s, count: int) -> list[Int64s]:
     return [dealt[starts[group] : starts[group + 1]] for group in range(count)]
 
 
-def _njit(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_njit
+@kernel
 def _deal(ranks, series, live):  # type: ignore[no-untyped-def]
     starts = np.zeros(len(ranks) + 1, np.int64)
     masked = len(live) > 0
@@ -90,7 +85,7 @@ def _deal(ranks, series, live):  # type: ignore[no-untyped-def]
     return order
 
 
-@_njit
+@kernel
 def _sort_series(order, series, times):  # type: ignore[no-untyped-def]
     start, count = 0, len(order)
     while start < count:
@@ -109,7 +104,7 @@ def _sort_series(order, series, times):  # type: ignore[no-untyped-def]
         start = stop
 
 
-@_njit
+@kernel
 def _deal_groups(order, groups, count):  # type: ignore[no-untyped-def]
     starts = np.zeros(count + 1, np.int64)
     for place in range(len(order)):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from headrace.storage.kernel import kernel
 from headrace.wal.schema import TAG_TYPE
 
 Int32s = npt.NDArray[np.int32]
@@ -134,11 +134,7 @@ def _read_only(buffer: Any, kind: type[np.generic], count: int = -1, offset: int
     return view
 
 
-def _njit(function: Any) -> Any:
-    return numba.njit(nogil=True, cache=True)(function)
-
-
-@_njit
+@kernel
 def _encode(  # type: ignore[no-untyped-def]
     rows,
     bits,
@@ -205,7 +201,7 @@ def _encode(  # type: ignore[no-untyped-def]
     return len(rows), count
 
 
-@_njit
+@kernel
 def _fill_slots(hashes, count, slots):  # type: ignore[no-untyped-def]
     mask = len(slots) - 1
     for code in range(count):
