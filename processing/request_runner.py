@@ -20,8 +20,7 @@ class RequestRunner(Runner):
 
     def __init__(self, trigger: Trigger, pool: WorkerPool, context: RunnerContext) -> None:
         super().__init__(trigger, pool, context)
-        depth = context.settings.concurrency if trigger.settings.run_async else 1
-        self._places = Semaphore(depth + context.settings.request_queue)
+        self._places = Semaphore(pool.size + context.settings.request_queue)
 
     def handle(self, call: RequestCall) -> PluginResponse:
         """The plugin's answer, its writes stored before it is given.

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -188,3 +189,24 @@ class Runner:
             self._run_seconds += outcome.duration_s
             self._last = record
         self._context.journal.record(record)
+
+
+class LoopRunner(Runner):
+    """A trigger that fires by itself: a thread decides when, and up to ``pool.size`` others make the calls."""
+
+    def __init__(self, trigger: Trigger, pool: WorkerPool, context: RunnerContext) -> None:
+        super().__init__(trigger, pool, context)
+        self._executor = ThreadPoolExecutor(pool.size, thread_name_prefix=f"headrace-run-{trigger.name}")
+        self._thread = threading.Thread(target=self._loop, name=f"headrace-trigger-{trigger.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        super().stop()
+        self._thread.join()
+        self._executor.shutdown(wait=True)
+
+    def _loop(self) -> None:
+        """Fire until ``_stop`` is set."""
+        raise NotImplementedError

@@ -7,13 +7,12 @@ that passed while the server was down, the trigger disabled or a run under way a
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from threading import Semaphore, Thread
+from threading import Semaphore
 from typing import Final
 
 from headrace.processing.errors import RunCancelled
 from headrace.processing.run import ScheduledCall
-from headrace.processing.runner import Runner, RunnerContext
+from headrace.processing.runner import LoopRunner, RunnerContext
 from headrace.processing.settings import ErrorBehavior
 from headrace.processing.specs import NANOSECONDS, ScheduleSpec
 from headrace.processing.trigger import Trigger
@@ -24,25 +23,14 @@ _LONGEST_WAIT: Final = 10.0
 """Seconds between looks at the clock, so that a corrected clock is noticed."""
 
 
-class ScheduleRunner(Runner):
+class ScheduleRunner(LoopRunner):
     """See the module's docstring."""
 
     def __init__(self, trigger: Trigger, pool: WorkerPool, context: RunnerContext, spec: ScheduleSpec) -> None:
         super().__init__(trigger, pool, context)
         self._spec = spec
-        depth = context.settings.concurrency if trigger.settings.run_async else 1
-        self._free = Semaphore(depth)
-        self._executor = ThreadPoolExecutor(depth, thread_name_prefix=f"headrace-run-{trigger.name}")
-        self._thread = Thread(target=self._loop, name=f"headrace-trigger-{trigger.name}", daemon=True)
+        self._free = Semaphore(pool.size)
         self._fire_ns: int | None = None
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        super().stop()
-        self._thread.join()
-        self._executor.shutdown(wait=True)
 
     def _next_run_ns(self) -> int | None:
         return self._fire_ns

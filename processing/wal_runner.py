@@ -18,15 +18,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from threading import Thread
 from typing import Final
 
 import pyarrow as pa
 from headrace.processing.errors import PluginUnavailable, RunCancelled
 from headrace.processing.run import RunOutcome, WalCall
-from headrace.processing.runner import Runner, RunnerContext
+from headrace.processing.runner import LoopRunner, RunnerContext
 from headrace.processing.settings import ErrorBehavior
 from headrace.processing.specs import TableSpec
 from headrace.processing.trigger import Trigger
@@ -48,27 +47,16 @@ class _Batch:
     attempt: int = 0
 
 
-class WalRunner(Runner):
+class WalRunner(LoopRunner):
     """See the module's docstring."""
 
     def __init__(self, trigger: Trigger, pool: WorkerPool, context: RunnerContext) -> None:
         super().__init__(trigger, pool, context)
-        self._depth = context.settings.concurrency if trigger.settings.run_async else 1
-        self._executor = ThreadPoolExecutor(self._depth, thread_name_prefix=f"headrace-run-{trigger.name}")
-        self._thread = Thread(target=self._loop, name=f"headrace-trigger-{trigger.name}", daemon=True)
         self._under_way: deque[_Batch] = deque()
         cursor = context.store.cursor(trigger.id)
         self._position = context.store.wal.last_sequence if cursor is None else cursor
         self._read_through = self._position
         self._behind_since: float | None = None
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        super().stop()
-        self._thread.join()
-        self._executor.shutdown(wait=True)
 
     def _lag_sequences(self) -> int | None:
         return max(0, self._context.store.wal.last_sequence - self._position)
@@ -107,7 +95,7 @@ class WalRunner(Runner):
 
     def _fill(self) -> None:
         """Start as many batches as may be under way, while there are rows."""
-        while len(self._under_way) < self._depth and not self._stop.is_set():
+        while len(self._under_way) < self._pool.size and not self._stop.is_set():
             batch = self._next_batch()
             if batch is None:
                 return

@@ -18,6 +18,8 @@ class WorkerPool:
     """
 
     def __init__(self, make_spec: Callable[[], WorkerSpec], services: WorkerServices, size: int) -> None:
+        self.size = size
+        """How many runs may be under way at once."""
         self._make_spec = make_spec
         self._services = services
         self._free = threading.Semaphore(size)
